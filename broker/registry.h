@@ -1,0 +1,93 @@
+/*
+ * The broker's memory across restarts, and the history of who shared what, to whom, when, and why
+ * it ended: SQLite in STATE/registry.sqlite (WAL, synchronous=FULL), written by a thread of its
+ * own. Calls that write hand a copy of what is needed to that thread and return at once; `done` is
+ * called in the loop's thread, from registry_dispatch(), when the commit is durable or has failed.
+ * Ending a share never depends on a successful write.
+ */
+#pragma once
+
+#include "address.h"
+#include "parse.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SHARE_ID_SIZE 17 /* 16 hexadecimal digits and NUL */
+
+struct registry;
+
+struct registry_image {
+    struct image_path path;
+    uint64_t device, inode, size;
+    char contents[IMAGE_PATH_MAX + 16];
+    char type[16];
+    char note[256];
+    uint32_t owner, group;
+};
+
+struct registry_protocol {
+    struct protocol_name name;
+    uint16_t port; /* the instance's */
+};
+
+/* A live share as the registry keeps it; arrays owned. */
+struct registry_share {
+    char id[SHARE_ID_SIZE];
+    struct user_name user;
+    char requester[64];
+    uint32_t mark, uid_first;
+    bool local;
+    bool active;            /* false: preparing */
+    uint64_t created, ends; /* s since the epoch, for display and history */
+    uint64_t deadline_ns;   /* CLOCK_BOOTTIME */
+    pid_t pid;              /* of the sandbox, and its start time (proc(5), field 22) */
+    uint64_t pid_start;
+    struct prefix *clients;
+    uint32_t n_clients;
+    struct registry_image *images;
+    uint32_t n_images;
+    struct registry_protocol *protocols;
+    uint32_t n_protocols;
+};
+
+typedef void registry_done(int error, void *user_data);
+
+/* Opens or makes the file and its tables and starts the thread. 0 or negative errno; `why`. */
+int registry_open(const char *state_directory, struct registry **ret, char *why, size_t why_size);
+/* Finishes what is queued, stops the thread, closes the file. */
+void registry_close(struct registry *registry);
+
+/* Readable when results wait; then call registry_dispatch(). */
+int registry_fd(const struct registry *registry);
+void registry_dispatch(struct registry *registry);
+/* True while the last write succeeded. */
+bool registry_healthy(const struct registry *registry);
+
+/* In the caller's thread, at start only: the live shares of this boot; rows of another boot are
+ * closed ("the machine was restarted"). *ret is an array to free with registry_shares_free(). */
+int registry_load(struct registry *registry, struct registry_share **ret, uint32_t *ret_count);
+void registry_shares_free(struct registry_share *shares, uint32_t count);
+
+/* Counters that survive restarts: the next mark's lower 24 bits (never 0) and the next uid block.
+ * Read at open, written with each record. */
+uint32_t registry_next_mark(struct registry *registry);
+uint32_t registry_next_block(struct registry *registry);
+
+/* Each takes a copy. `done` may be NULL. */
+int registry_record(struct registry *registry, const struct registry_share *share,
+                    registry_done *done, void *user_data); /* a new row, preparing */
+int registry_activate(struct registry *registry, const struct registry_share *share,
+                      registry_done *done, void *user_data); /* all of it again, active */
+int registry_extend(struct registry *registry, const char *id, uint64_t ends, uint64_t deadline_ns,
+                    registry_done *done, void *user_data);
+int registry_add_image(struct registry *registry, const char *id,
+                       const struct registry_image *image, registry_done *done, void *user_data);
+int registry_end(struct registry *registry, const char *id, const char *reason, registry_done *done,
+                 void *user_data);
+
+/* The last ended share of this user, for "has ended at ...: ..."; in the caller's thread (one
+ * indexed read). -ENOENT. */
+int registry_last_end(struct registry *registry, const char *user, uint64_t *ret_ended,
+                      char *reason, size_t reason_size);

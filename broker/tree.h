@@ -1,0 +1,33 @@
+/*
+ * A share's tree: SHARES/ID/ with hard links to its images at their repository paths, and an empty
+ * directory beside each image that can be mounted, where its contents are shown: the name without
+ * its extension, or with ".contents" added when that name is taken. Directories 0755 root, below
+ * SHARES which is 0700 root. By descriptors throughout; the id is random and made by the broker.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct tree; /* nothing to hold: functions work on the descriptor of SHARES */
+
+/* Checks once at start that both directories are there, on one filesystem (hard links), that SHARES
+ * is root's and 0700 (it is made so when missing). 0 or negative errno with a sentence in `why`. */
+int tree_check(const char *images, const char *shares, char *why, size_t why_size);
+
+int tree_create(int shares_fd, const char *id);
+
+/* Links the open image at `path`. -EEXIST when that is taken (the same path twice). */
+int tree_link(int shares_fd, const char *id, int image_fd, const char *path);
+
+/* Makes the directory for the contents of `path` and returns its path in the tree through
+ * ret_contents (at least IMAGE_PATH_MAX + 16 bytes). Call it after all images are linked. */
+int tree_make_contents(int shares_fd, const char *id, const char *path, char *ret_contents,
+                       size_t size);
+
+/* Takes back one image of a share: the link, its contents directory ("" for none), and parents that
+ * are empty then. 0 also when it is gone already. */
+int tree_unlink(int shares_fd, const char *id, const char *path, const char *contents);
+
+/* Removes the whole tree: renamed to a tombstone (".gone-ID") first, then emptied. 0 also when it
+ * is gone already. */
+int tree_remove(int shares_fd, const char *id);

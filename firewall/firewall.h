@@ -1,0 +1,99 @@
+/*
+ * The one nftables table of this program, `inet cdss`, and what belongs to it in the kernel:
+ * conntrack entries by mark, TCP sockets by port. Nothing outside that table is ever changed.
+ * docs/architecture.md draws the rule set and says why each rule is there.
+ *
+ * Every call is one netlink transaction or request that the kernel answers at once. All return 0 or
+ * a negative errno; a refused transaction has changed nothing.
+ * Sources: nft(8), libnftnl, linux/netfilter/nf_tables.h, nfnetlink_conntrack.h, sock_diag(7).
+ */
+#pragma once
+
+#include "address.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FIREWALL_TABLE        "cdss"
+#define FIREWALL_NAME_MAX     31
+#define FIREWALL_SERVICES_MAX 64
+
+struct firewall; /* owns the netlink socket, which must live as long as the table is owned */
+
+struct firewall_range {
+    uint16_t first, last;
+};
+
+struct firewall_settings {
+    uint8_t mark_prefix;           /* upper 8 bits of every mark of ours */
+    struct firewall_range passive; /* ports of passive FTP data */
+    uint32_t uid_first, uid_last;  /* all uids that shares may ever have */
+};
+
+enum firewall_helper { FIREWALL_HELPER_NONE, FIREWALL_HELPER_FTP, FIREWALL_HELPER_TFTP };
+
+/* One redirect: clients call `public_port`, the instance listens on `instance_port`. */
+struct firewall_service {
+    uint8_t transport; /* IPPROTO_TCP or IPPROTO_UDP */
+    uint16_t public_port, instance_port;
+    enum firewall_helper helper;
+};
+
+struct firewall_share {
+    char id[FIREWALL_NAME_MAX + 1]; /* the broker's random id: [0-9a-f]+; names the chain s_ID */
+    uint32_t mark;                  /* mark_prefix in the upper 8 bits */
+    uint32_t uid_first, uid_count;
+    const struct prefix *clients; /* borrowed */
+    uint32_t n_clients;
+    bool local; /* the same clients may also be on this host (--allow-local) */
+    const struct firewall_service *services; /* borrowed */
+    uint32_t n_services;
+    uint64_t timeout_ms; /* until the kernel itself ends the share; > 0 */
+};
+
+/* Opens the netlink socket. *ret is freed with firewall_close(), which leaves the table. */
+int firewall_open(const struct firewall_settings *settings, struct firewall **ret);
+void firewall_close(struct firewall *firewall);
+
+/* Replaces the whole table by the base rules and these shares, in one transaction. Owned and
+ * persistent (NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST) where the kernel has that. */
+int firewall_install(struct firewall *firewall, const struct firewall_share *shares,
+                     uint32_t n_shares);
+
+/* Removes the table: for a broker that stops with no share alive. 0 also when it is not there. */
+int firewall_uninstall(struct firewall *firewall);
+
+/* 0 when the table is there with its base chains, -ENOENT when somebody removed it. */
+int firewall_check(struct firewall *firewall);
+
+/* Lets one share live: flushes its mark from conntrack, then one transaction with chain, redirects,
+ * client elements, owner, live mark and ports. -EEXIST: a client or port of it is already in use.
+ */
+int firewall_share_add(struct firewall *firewall, const struct firewall_share *share);
+
+/* Gives all elements of a live share a new timeout (share->timeout_ms). -ENOENT: it has ended. */
+int firewall_share_extend(struct firewall *firewall, const struct firewall_share *share);
+
+/* First step of ending: one transaction takes client elements, live mark, chain and ports; the
+ * owner elements stay. 0 also when the kernel had expired some or all of it, or it was never there.
+ */
+int firewall_share_end(struct firewall *firewall, const struct firewall_share *share);
+
+/* Second step: resets every TCP connection on the instance ports, and those of the share's uids and
+ * mark on passive FTP ports (SOCK_DESTROY, as ss -K does), so that clients hear it at once.
+ * -EOPNOTSUPP where the kernel lacks CONFIG_INET_DIAG_DESTROY. */
+int firewall_share_reset(struct firewall *firewall, const struct firewall_share *share);
+
+/* Last step, when no process of the share is left: its conntrack entries and owner elements. */
+int firewall_share_forget(struct firewall *firewall, const struct firewall_share *share);
+
+/* Flushes every conntrack entry of any of our marks: for a start with an empty registry. */
+int firewall_flush_all(struct firewall *firewall);
+
+/* Sets the public UDP ports on which datagrams of strangers are refused. Ports that a process of
+ * the host itself serves are left out (asked from the kernel by sock_diag at this moment). */
+int firewall_set_public_udp(struct firewall *firewall, const uint16_t *ports, uint32_t n_ports);
+
+/* True when a process of the host has a socket bound to this local port (listening TCP, or UDP). */
+int firewall_port_served(struct firewall *firewall, uint8_t transport, uint16_t port,
+                         bool *ret_served);
