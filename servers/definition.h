@@ -69,6 +69,7 @@ struct definitions {
 int definitions_load(const char *directory, struct definitions **ret, struct conf_error *ret_error);
 void definitions_free(struct definitions *definitions);
 const struct definition *definitions_find(const struct definitions *definitions, const char *name);
+bool definition_has_port(const struct definition *definition, const struct definition_port *port);
 
 /* One server.conf from memory, without its config files (for tests and fuzzing); a free()d by
  * definition_clear(). */
