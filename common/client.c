@@ -63,6 +63,9 @@ int client_send(int fd, uint16_t id, const void *body, const char **ret_field)
         error = send(fd, packet.data, packet.length, MSG_NOSIGNAL) >= 0 ? 0 : -errno;
     } while (error == -EINTR);
     explicit_bzero(packet.data, packet.length);
+    if (error == -EPIPE || error == -ECONNRESET) {
+        return 0; /* client_receive() gives the broker's last words, or this error */
+    }
     return error == -EAGAIN ? -ETIMEDOUT : error;
 }
 
@@ -95,10 +98,12 @@ static int wait_readable(int fd, int64_t deadline)
     }
 }
 
-/* The length of the packet, which may be more than was copied; 0 when the broker hung up. */
+/* The length of the packet, which may be more than was copied; 0 when the broker hung up. When it
+ * did so before it read all of ours, the socket says ECONNRESET once, and only then what was sent
+ * before. */
 static ssize_t receive_packet(int fd, int64_t deadline, char *packet, size_t size)
 {
-    for (;;) {
+    for (bool was_reset = false;;) {
         int error = wait_readable(fd, deadline);
         if (error != 0) {
             return error;
@@ -107,7 +112,9 @@ static ssize_t receive_packet(int fd, int64_t deadline, char *packet, size_t siz
         if (length >= 0) {
             return length;
         }
-        if (errno != EINTR && errno != EAGAIN) {
+        if (errno == ECONNRESET && !was_reset) {
+            was_reset = true;
+        } else if (errno != EINTR && errno != EAGAIN) {
             return -errno;
         }
     }

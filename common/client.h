@@ -9,7 +9,9 @@
  * running; -EACCES: not allowed). */
 int client_connect(const char *socket_path);
 
-/* Sends one request. 0 or a negative errno; *ret_field as in wire_encode. */
+/* Sends one request. 0 or a negative errno (-ETIMEDOUT: the broker does not read); *ret_field as in
+ * wire_encode. That the broker hung up is for client_receive() to say, for its last words may wait.
+ */
 int client_send(int fd, uint16_t id, const void *body, const char **ret_field);
 
 /* Waits at most timeout_ms (-1: for ever) for the next answer. 0; -ETIMEDOUT; -ECONNRESET when the

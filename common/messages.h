@@ -1,7 +1,7 @@
 /*
- * The messages of the broker protocol, version 1: ids, structs, and the table that wire.c works
- * from. docs/protocol.md is the same in prose. A request is answered by any number of PROGRESS or
- * record messages (SHARE, IMAGE, STATUS_REPLY) and then by exactly one DONE or REFUSED.
+ * The messages of the broker protocol, version 1: ids, structs, and the table that the codec
+ * works from. docs/protocol.md is the same in prose. A request is answered by any number of
+ * PROGRESS or record messages (SHARE, IMAGE, STATUS_REPLY) and then by exactly one DONE or REFUSED.
  */
 #pragma once
 

@@ -35,11 +35,6 @@ static bool within(const struct wire_field *field, uint64_t value)
     return value >= field->min && value <= field->max;
 }
 
-static void *member_of(void *body, const struct wire_field *field)
-{
-    return (char *)body + field->offset;
-}
-
 static int get_bytes(struct reader *reader, void *bytes, size_t length)
 {
     if (reader->left < length) {
@@ -135,7 +130,7 @@ static int get_record(struct reader *reader, const struct wire_record *record, v
     int error = 0;
     for (size_t i = 0; error == 0 && i < record->n_fields; i++) {
         const struct wire_field *field = &record->fields[i];
-        error = kinds[field->kind].get(reader, field, member_of(body, field));
+        error = kinds[field->kind].get(reader, field, (char *)body + field->offset);
     }
     return error;
 }

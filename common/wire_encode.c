@@ -30,11 +30,6 @@ static bool within(const struct wire_field *field, uint64_t value)
     return value >= field->min && value <= field->max;
 }
 
-static const void *member_of_const(const void *body, const struct wire_field *field)
-{
-    return (const char *)body + field->offset;
-}
-
 static void put_bytes(struct writer *writer, const void *bytes, size_t length)
 {
     if (writer->data != NULL && length > 0) {
@@ -101,7 +96,7 @@ static int put_record(struct writer *writer, const struct wire_record *record, c
     for (size_t i = 0; i < record->n_fields; i++) {
         const struct wire_field *field = &record->fields[i];
         writer->field = field->name;
-        int error = writers[field->kind](writer, field, member_of_const(body, field));
+        int error = writers[field->kind](writer, field, (const char *)body + field->offset);
         if (error != 0) {
             return error;
         }
