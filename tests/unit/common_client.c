@@ -171,16 +171,29 @@ static void serve_refusal(int fd)
     close(fd);
 }
 
-static void last_words(void)
+/* The broker has hung up before, between or after these requests. */
+static void check_last_words(int before, int after)
 {
     pid_t child;
     CLEANUP_CLOSE int fd = with_broker(serve_refusal, &child);
-    CHECK(client_send(fd, MESSAGE_STATUS, NULL, NULL) == 0);
+    for (int i = 0; i < before; i++) {
+        CHECK(client_send(fd, MESSAGE_STATUS, NULL, NULL) == 0);
+    }
     reap(child);
-    CHECK(client_send(fd, MESSAGE_STATUS, NULL, NULL) == 0);
+    for (int i = 0; i < after; i++) {
+        CHECK(client_send(fd, MESSAGE_STATUS, NULL, NULL) == 0);
+    }
     CLEANUP_MESSAGE struct wire_message answer = {0}, none = {0};
     CHECK(client_receive(fd, 10000, &answer) == 0 && answer.id == MESSAGE_DONE);
     CHECK(client_receive(fd, 10000, &none) == -ECONNRESET);
+}
+
+static void last_words(void)
+{
+    check_last_words(1, 0);
+    check_last_words(0, 1);
+    check_last_words(1, 1);
+    check_last_words(2, 2);
 }
 
 static void begin(void)
