@@ -5,7 +5,8 @@
  *
  * A share with a protocol of network=host has two supervisors: PID 1 in the empty network namespace
  * with the sockets of network=none servers, and a second one, its child, in the host's network
- * namespace with the others. `cdss-supervisor none` and `cdss-supervisor host` are their arguments.
+ * namespace with the others. Their arguments are `none PID`, with the second one's PID in the
+ * sandbox (left out when there is none), and `host`; when the second one ends, PID 1 ends.
  *
  * What the broker reads from a supervisor is hostile input: fixed sizes, ranges checked, text made
  * printable.
@@ -25,10 +26,13 @@ enum supervisor_start {
     SUPERVISOR_CONNECTION,
     SUPERVISOR_DATAGRAM,
     SUPERVISOR_LISTEN,
-    SUPERVISOR_READER /* a FUSE file system: started at once, and again when an image is added */
+    SUPERVISOR_READER /* a FUSE file system: started at once; its /dev/fuse is descriptor 3, and
+                         CDSS_FUSE_FD=3 tells cdss-fusermount so */
 };
 
-/* A command line: words one after the other, each with its NUL, and an empty word at the end. */
+/* A command line: words one after the other, each with its NUL, and an empty word at the end. Words
+ * NAME=VALUE before the program, which is an absolute path, go into its environment. Made with
+ * supervisor_words.h. */
 struct supervisor_words {
     char bytes[SUPERVISOR_WORDS_SIZE];
 };
