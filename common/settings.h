@@ -83,4 +83,9 @@ int settings_load(const char *path, struct settings *ret, struct conf_error *ret
 int settings_parse(const char *name, const char *text, size_t length, struct settings *ret,
                    struct conf_error *ret_error);
 
+/* How many blocks of uid_per_share uids, from uid_first on, belong to shares: one for every share
+ * that may be alive, and at least 4096, so that a block is not used again soon. settings_parse()
+ * has checked that they end below 2^32. */
+uint32_t settings_uid_blocks(const struct settings *settings);
+
 bool settings_has_word(const struct settings_words *words, const char *word);
