@@ -191,13 +191,14 @@ static enum cli_status load_settings(struct cli *cli)
     return CLI_DONE;
 }
 
+typedef enum cli_status step_function(struct cli *cli);
+
 static enum cli_status run_command(struct cli *cli, size_t n_words)
 {
-    enum cli_status (*const checks[])(struct cli *) = {check_options, check_values, load_settings,
-                                                       cli->command->run};
+    step_function *const steps[] = {check_options, check_values, load_settings, cli->command->run};
     enum cli_status status = check_operand(cli, n_words);
-    for (size_t i = 0; i < ARRAY_SIZE(checks) && status == CLI_DONE; i++) {
-        status = checks[i](cli);
+    for (size_t i = 0; i < ARRAY_SIZE(steps) && status == CLI_DONE; i++) {
+        status = steps[i](cli);
     }
     return status;
 }

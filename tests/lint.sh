@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Reads the sources with clang-format, clang-tidy, cppcheck and shellcheck, and looks for calls that
+# this code base does without. Prints "ok NAME" or "not ok NAME" for each, with what was found.
+#
+#   tests/lint.sh [CHECK...]       CHECK: layout calls tidy cppcheck shell (default: all)
+#
+# clang-tidy needs a compile database: build/lint, made here (configured, and no more than the
+# header with the version is built).
+set -u
+export LC_ALL=C.UTF-8
+cd "$(dirname "$0")/.." || exit 1
+
+folders=(common firewall servers broker cgi)
+build=build/lint
+found=$(mktemp) || exit 1
+trap 'rm -f "$found"' EXIT
+failed=0
+
+# Every file that git knows or would take: nothing of a build directory.
+files() { # PATTERN...
+    git -c safe.directory='*' ls-files --cached --others --exclude-standard -- "$@" | sort -u |
+        while read -r name; do
+            if [ -f "$name" ]; then
+                printf '%s\n' "$name"
+            fi
+        done
+}
+
+sources() {
+    local folder
+    for folder in "${folders[@]}"; do
+        files "$folder/*.c"
+    done
+}
+
+# The places are enough: clang-format -i mends them.
+check_layout() {
+    ! files '*.c' '*.h' | xargs -P2 -n16 clang-format --dry-run -Werror 2>&1 |
+        grep -oE '^[^ ]+:[0-9]+:[0-9]+: error: .*' | cut -d: -f1,2 | sort -u | grep .
+}
+
+# What has a safer sibling. Comments count too: a name in prose is written without its bracket.
+check_calls() {
+    ! files '*.c' '*.h' |
+        xargs grep -nE '\b(system|popen|sprintf|vsprintf|strcpy|strcat|atoi|atol|gets|access)\('
+}
+
+check_tidy() {
+    cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug >/dev/null &&
+        cmake --build "$build" --target version_header >/dev/null &&
+        { sources; files 'tests/unit/*.c'; } | xargs -P2 -n4 clang-tidy -p "$build" --quiet 2>/dev/null
+}
+
+# memleak and its like do not see that a variable with a cleanup attribute frees itself; the
+# leak checker of the sanitizer builds does. Lists in settings: the index is checked one line later.
+check_cppcheck() {
+    sources | cppcheck --quiet -j2 --std=c11 --enable=warning,portability,performance \
+        --inline-suppr --error-exitcode=1 --file-list=- -D_GNU_SOURCE \
+        --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
+        --suppress=arrayIndexOutOfBoundsCond --suppress=normalCheckLevelMaxBranches \
+        -Icommon -Ifirewall -Iservers -Ibroker
+}
+
+scripts() {
+    files '*' | grep -v '^tests/fuzz/corpus/' | while read -r name; do
+        if head -c 64 "$name" | head -n 1 | tr -d '\0' | grep -qE '^#!.*\b(ba|da)?sh\b'; then
+            printf '%s\n' "$name"
+        fi
+    done
+}
+
+check_shell() {
+    scripts | xargs shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR
+}
+
+declare -A tool=([layout]=clang-format [tidy]=clang-tidy [cppcheck]=cppcheck [shell]=shellcheck)
+
+run() { # CHECK
+    if ! command -v "${tool[$1]:-grep}" >/dev/null; then
+        echo "skip $1 - ${tool[$1]} is not installed (tests/packages.sh lint)"
+    elif ! declare -F "check_$1" >/dev/null; then
+        echo "not ok $1 (there is no such check)"
+        failed=1
+    elif "check_$1" >"$found" 2>&1; then
+        echo "ok $1"
+    else
+        sed 's/^/# /' "$found"
+        echo "not ok $1"
+        failed=1
+    fi
+}
+
+[ $# -gt 0 ] || set -- layout calls tidy cppcheck shell
+for check; do
+    run "$check"
+done
+exit "$failed"
