@@ -89,28 +89,28 @@ static bool is_served(const struct doctor *doctor, uint8_t transport, uint16_t p
     return search.found;
 }
 
-/* The site's port for a protocol of one port, otherwise the standard one. */
+/* The site's port ([ports] names it for a protocol's first), otherwise the standard one. */
 static uint16_t public_port(const struct settings *settings, const struct definition *definition,
-                            const struct definition_port *port)
+                            uint32_t n)
 {
-    for (uint32_t i = 0; i < settings->n_public_ports && definition->n_ports == 1; i++) {
+    for (uint32_t i = 0; i < settings->n_public_ports && n == 0; i++) {
         if (strcmp(settings->public_ports[i].protocol.text, definition->name.text) == 0) {
             return settings->public_ports[i].port;
         }
     }
-    return port->port;
+    return definition->ports[n].port;
 }
 
 static void add_served(const struct doctor *doctor, const struct definition *definition,
                        struct text *list, unsigned *count)
 {
     for (uint32_t i = 0; i < definition->n_ports; i++) {
-        const struct definition_port *port = &definition->ports[i];
-        uint16_t number = public_port(doctor->settings, definition, port);
+        uint8_t transport = definition->ports[i].transport;
+        uint16_t number = public_port(doctor->settings, definition, i);
         char piece[64];
-        snprintf(piece, sizeof piece, "%s/%u (%s)", port->transport == IPPROTO_UDP ? "udp" : "tcp",
+        snprintf(piece, sizeof piece, "%s/%u (%s)", transport == IPPROTO_UDP ? "udp" : "tcp",
                  number, definition->title);
-        if (is_served(doctor, port->transport, number)) {
+        if (is_served(doctor, transport, number)) {
             doctor_add_piece(list, count, piece);
         }
     }
