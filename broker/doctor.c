@@ -35,7 +35,6 @@ const struct doctor_check doctor_checks[] = {
     {"repository", doctor_check_repository},
     {"shares", doctor_check_shares},
     {"servers", doctor_check_servers},
-    {"tftp-ipv6", doctor_check_tftp},
     {"broker", doctor_check_broker},
     {0},
 };

@@ -39,7 +39,6 @@ DOCTOR_CHECK(uids);
 DOCTOR_CHECK(repository);
 DOCTOR_CHECK(shares);
 DOCTOR_CHECK(servers);
-DOCTOR_CHECK(tftp);
 DOCTOR_CHECK(broker);
 
 /* Reads a file below the doctor's root ("/proc/..."); NULL when that cannot be read. Owned by the

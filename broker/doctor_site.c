@@ -3,6 +3,7 @@
 #include "client.h"
 #include "doctor_checks.h"
 #include "messages.h"
+#include "supervisor_words.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -151,10 +152,11 @@ static const char *package_of(const char *program)
 static void add_missing_server(const struct doctor *doctor, const struct definition *definition,
                                struct text *list, unsigned *count)
 {
-    char program[256];
-    snprintf(program, sizeof program, "%.*s", (int)strcspn(definition->program, " \t"),
-             definition->program);
-    if (program[0] != '/' || doctor_executable(doctor, doctor->settings->root, program)) {
+    struct supervisor_words words;
+    const char *program =
+        words_split(definition->program, &words) == 0 ? words_program(&words) : NULL;
+    if (program == NULL || program[0] != '/' ||
+        doctor_executable(doctor, doctor->settings->root, program)) {
         return;
     }
     const char *package = package_of(program);
@@ -185,32 +187,6 @@ enum doctor_result doctor_check_servers(const struct doctor *doctor, struct text
     }
     return doctor_say(says, DOCTOR_OK, "the server programs of all %u protocols are there",
                       definitions->count);
-}
-
-/* A line of if_inet6: "ADDRESS INDEX LENGTH SCOPE FLAGS NAME"; scope 00 is global. */
-static bool visit_address(char *line, void *user_data)
-{
-    unsigned scope;
-    unsigned *count = user_data;
-    *count += sscanf(line, "%*s %*x %*x %x", &scope) == 1 && scope == 0;
-    return false;
-}
-
-enum doctor_result doctor_check_tftp(const struct doctor *doctor, struct text *says)
-{
-    CLEANUP_FREE char *addresses = doctor_read(doctor, "/proc/net/if_inet6");
-    unsigned count = 0;
-    if (addresses != NULL) {
-        doctor_each_line(addresses, visit_address, &count);
-    }
-    if (count < 2) {
-        return doctor_say(says, DOCTOR_OK,
-                          "this host has no second IPv6 address to be mistaken for");
-    }
-    return doctor_say(says, DOCTOR_NOTE,
-                      "this host has %u IPv6 addresses, and atftpd answers from the first: TFTP "
-                      "clients that call another must use IPv4",
-                      count);
 }
 
 static enum doctor_result say_unreachable(const struct doctor *doctor, struct text *says, int error)
