@@ -276,13 +276,17 @@ static int run(struct tool *tool, char *line)
     return -ENOSYS;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static struct tool tool;
-    const struct firewall_settings settings = {.mark_prefix = 0x5b,
+    if (argc != 4) {
+        fprintf(stderr, "Usage: firewall_tool MARK-PREFIX FIRST-UID LAST-UID\n");
+        return 2;
+    }
+    const struct firewall_settings settings = {.mark_prefix = (uint8_t)number(argv[1]),
                                                .passive = {30000, 31999},
-                                               .uid_first = 2100000000,
-                                               .uid_last = 2100003999};
+                                               .uid_first = (uint32_t)number(argv[2]),
+                                               .uid_last = (uint32_t)number(argv[3])};
     int error = firewall_open(&settings, &tool.firewall);
     if (error != 0) {
         fprintf(stderr, "firewall_tool: %s\n", strerror(-error));

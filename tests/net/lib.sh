@@ -297,7 +297,10 @@ probe() { # NAMESPACE [--source ADDRESS] TARGET...
 expect_probe() { # NAME WORD NAMESPACE [--source ADDRESS] TARGET...: the same word from all of them
     local answer
     answer=$(probe "${@:3}")
-    [ -n "$answer" ] && [ -z "$(tr ' ' '\n' <<<"$answer" | grep -vxE -e "$2")" ] && { ok "$1"; return; }
+    if [ -n "$answer" ] && ! tr ' ' '\n' <<<"$answer" | grep -qvxE -e "$2"; then
+        ok "$1"
+        return
+    fi
     note "${*:3}: $answer"
     not_ok "$1"
 }

@@ -27,7 +27,7 @@ for address in "$server4" "$server6"; do
     host=$(url_host "$address")
     if [[ $address == *:* ]]; then active=(--ftp-port -); else active=(--ftp-port - --disable-eprt); fi
     for kind in HTTP "FTP passive" "FTP active" TFTP; do
-        expect_ok "share create" share alice >/dev/null
+        expect_ok "share create" share alice
         file=$out/long
         case $kind in
         HTTP) download_start "$file" long_http 1 "http://$host:8080/huge.img" "$file" ;;

@@ -56,10 +56,11 @@ for address in "$server4" "$server6"; do
     mapfile -t ports < <(instance_ports "$address")
     [ "${#ports[@]}" = 7 ]
     verdict $? "there are 7 instance ports (${#ports[@]})"
+    mapfile -t tcp_ports < <(instance_ports "$address" | grep ^tcp)
     for who in client1 client2 client3 server; do
         expect_probe "instance ports of $address, from $who" "refused|silent" "$who" "${ports[@]}"
         expect_probe "TCP instance ports of $address, from $who: no silence" refused "$who" \
-            $(printf '%s\n' "${ports[@]}" | grep ^tcp)
+            "${tcp_ports[@]}"
     done
 done
 for address in 127.0.0.1 ::1; do
