@@ -17,12 +17,18 @@ struct catalogue_entry {
     bool is_protected; /* IMAGE.passwd beside it, or .passwd in a directory above */
 };
 
+/* The scan reads at most this many entries, and directories at most this deep. */
+#define CATALOGUE_ENTRIES_MAX 100000u
+#define CATALOGUE_DEPTH_MAX   64u
+
 /* Called for each image in the order of strcmp(3) on paths; non-zero ends the scan with that value.
  */
 typedef int catalogue_visitor(const struct catalogue_entry *entry, void *user_data);
 
 /* `pattern`: "" for all; with one of *?[ an fnmatch(3) pattern for the whole path ('*' matches '/'
- * too); otherwise a part of the path, case ignored. 0 or a negative errno. */
+ * too); otherwise a part of the path, case ignored. 0 or a negative errno: -EFBIG when there were
+ * more entries, after the images found so far. Reads from each image that matches, so it may wait
+ * for the disk. */
 int catalogue_scan(int repository_fd, const char *pattern, catalogue_visitor *visitor,
                    void *user_data);
 

@@ -29,6 +29,7 @@ struct image_info {
     uint64_t size; /* of the file, bytes */
     uint64_t
         needs; /* the least size that its own header claims; 0 unknown; size < needs: truncated */
+    bool has_iso9660;   /* also or only an ISO 9660 volume: a UDF bridge has both halves */
     bool large_extents; /* ISO 9660 with a file of several extents (> 4 GiB): fuseiso shows it
                            wrongly */
 };
@@ -49,15 +50,18 @@ int image_probe_reader(image_reader *reader, void *source, uint64_t size, struct
 enum image_driver { IMAGE_DRIVER_NONE, IMAGE_DRIVER_KERNEL, IMAGE_DRIVER_FUSEISO };
 
 struct settings;
-/* Chooses by [mount] readers and filesystems, /proc/filesystems and the programs under [sandbox]
- * root. NONE: *ret_why is a phrase for people: "this kernel has no udf, and no reader is
- * installed". */
+/* Chooses by [mount] readers and filesystems, what fsopen(2) says of the kernel's drivers (asked
+ * again after some seconds) and the programs under [sandbox] root. *ret_why is a constant phrase
+ * for people. NONE: why, "this kernel has no udf, and no reader is installed". Otherwise what is
+ * shown incompletely, or NULL: "only its ISO 9660 half is shown: this kernel has no udf". Needs
+ * the rights to mount. */
 enum image_driver image_driver_for(const struct settings *settings, const struct image_info *info,
                                    const char **ret_why);
 
 /* Mounts the image at the existing directory `target` (a descriptor) of the calling process's mount
  * namespace with the kernel's driver. 0 or a negative errno; *why (when not NULL) gets the kernel's
- * own words (fsopen(2) log) or ours. -EBUSY after many tries: no loop device to be had. */
+ * own words (fsopen(2) log) or ours. -EBUSY after many tries: no loop device to be had; -ENODATA:
+ * the image is truncated; -EMEDIUMTYPE: it is not of this type; -ENODEV: no such driver. */
 int image_mount(int image_fd, enum image_type type, int target_fd, char *why, size_t why_size);
 
 /* Unmounts what is mounted at directory `name` in `dirfd` (MNT_DETACH | UMOUNT_NOFOLLOW).
