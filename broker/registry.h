@@ -3,7 +3,13 @@
  * it ended: SQLite in STATE/registry.sqlite (WAL, synchronous=FULL), written by a thread of its
  * own. Calls that write hand a copy of what is needed to that thread and return at once; `done` is
  * called in the loop's thread, from registry_dispatch(), when the commit is durable or has failed.
- * Ending a share never depends on a successful write.
+ * Ending a share never depends on a successful write: an end that could not be written is written
+ * with the next write that succeeds.
+ *
+ * The registry belongs to the process that opened it: after fork() the child must not call anything
+ * here, not even registry_close() (sqlite.org/howtocorrupt.html, 2.6; the thread exists in the
+ * parent alone). Its descriptors are close-on-exec. The thread has the mounts and capabilities of
+ * the moment of registry_open(), and blocks all signals.
  */
 #pragma once
 
@@ -56,7 +62,8 @@ typedef void registry_done(int error, void *user_data);
 
 /* Opens or makes the file and its tables and starts the thread. 0 or negative errno; `why`. */
 int registry_open(const char *state_directory, struct registry **ret, char *why, size_t why_size);
-/* Finishes what is queued, stops the thread, closes the file. */
+/* Finishes what is queued (as long as the file lets it), stops the thread, closes the file. Results
+ * that were not dispatched are dropped. NULL is fine. */
 void registry_close(struct registry *registry);
 
 /* Readable when results wait; then call registry_dispatch(). */
@@ -75,7 +82,9 @@ void registry_shares_free(struct registry_share *shares, uint32_t count);
 uint32_t registry_next_mark(struct registry *registry);
 uint32_t registry_next_block(struct registry *registry);
 
-/* Each takes a copy. `done` may be NULL. */
+/* Each takes a copy. `done` may be NULL. 0 or -ENOMEM, and then `done` is not called; what `done`
+ * gets: 0; -ENOENT: there is no live share of this id; -EEXIST: the id was used before; -ENOSPC,
+ * -EBUSY, -EBADMSG, ...: not written. */
 int registry_record(struct registry *registry, const struct registry_share *share,
                     registry_done *done, void *user_data); /* a new row, preparing */
 int registry_activate(struct registry *registry, const struct registry_share *share,

@@ -1,0 +1,162 @@
+/* A job is a function of registry_write.h and what it is to be called with. */
+#include "registry_job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void registry_jobs_begin(struct registry_jobs *jobs)
+{
+    jobs->first = NULL;
+    jobs->last = &jobs->first;
+}
+
+void registry_jobs_add(struct registry_jobs *jobs, struct registry_job *job)
+{
+    job->next = NULL;
+    *jobs->last = job;
+    jobs->last = &job->next;
+}
+
+struct registry_job *registry_jobs_take(struct registry_jobs *jobs)
+{
+    struct registry_job *job = jobs->first;
+    if (job != NULL) {
+        jobs->first = job->next;
+        if (jobs->first == NULL) {
+            jobs->last = &jobs->first;
+        }
+    }
+    return job;
+}
+
+void registry_jobs_free(struct registry_jobs *jobs)
+{
+    for (struct registry_job *job; (job = registry_jobs_take(jobs)) != NULL;) {
+        registry_job_free(job);
+    }
+}
+
+void registry_job_free(struct registry_job *job)
+{
+    if (job != NULL) {
+        free(job->share.clients);
+        free(job->share.images);
+        free(job->share.protocols);
+        free(job);
+    }
+}
+
+static struct registry_job *job_new(const char *id,
+                                    int (*run)(sqlite3 *, const struct registry_job *))
+{
+    struct registry_job *job = calloc(1, sizeof *job);
+    if (job != NULL) {
+        job->run = run;
+        snprintf(job->id, sizeof job->id, "%s", id);
+    }
+    return job;
+}
+
+/* False: no memory. Nothing is copied of an empty array. */
+static bool copy_array(const void *items, uint32_t count, size_t size, void *ret)
+{
+    void *copy = NULL;
+    if (count > 0) {
+        copy = calloc(count, size);
+        if (copy == NULL) {
+            return false;
+        }
+        memcpy(copy, items, count * size);
+    }
+    memcpy(ret, &copy, sizeof copy);
+    return true;
+}
+
+static struct registry_job *job_of_share(const struct registry_share *share,
+                                         int (*run)(sqlite3 *, const struct registry_job *))
+{
+    struct registry_job *job = job_new(share->id, run);
+    if (job == NULL) {
+        return NULL;
+    }
+    job->share = *share;
+    job->share.clients = NULL;
+    job->share.images = NULL;
+    job->share.protocols = NULL;
+    if (!copy_array(share->clients, share->n_clients, sizeof *share->clients,
+                    &job->share.clients) ||
+        !copy_array(share->images, share->n_images, sizeof *share->images, &job->share.images) ||
+        !copy_array(share->protocols, share->n_protocols, sizeof *share->protocols,
+                    &job->share.protocols)) {
+        registry_job_free(job);
+        return NULL;
+    }
+    return job;
+}
+
+static int run_record(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_record(database, &job->share, job->boot, &job->counters);
+}
+
+static int run_activate(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_activate(database, &job->share);
+}
+
+static int run_extend(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_extend(database, job->id, job->ends, job->deadline_ns);
+}
+
+static int run_image(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_image(database, job->id, &job->image);
+}
+
+static int run_end(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_end(database, job->id, job->ended, job->reason);
+}
+
+struct registry_job *registry_job_record(const struct registry_share *share)
+{
+    return job_of_share(share, run_record);
+}
+
+struct registry_job *registry_job_activate(const struct registry_share *share)
+{
+    return job_of_share(share, run_activate);
+}
+
+struct registry_job *registry_job_extend(const char *id, uint64_t ends, uint64_t deadline_ns)
+{
+    struct registry_job *job = job_new(id, run_extend);
+    if (job != NULL) {
+        job->ends = ends;
+        job->deadline_ns = deadline_ns;
+    }
+    return job;
+}
+
+struct registry_job *registry_job_image(const char *id, const struct registry_image *image)
+{
+    struct registry_job *job = job_new(id, run_image);
+    if (job != NULL) {
+        job->image = *image;
+    }
+    return job;
+}
+
+struct registry_job *registry_job_end(const char *id, const char *reason)
+{
+    struct registry_job *job = job_new(id, run_end);
+    if (job != NULL) {
+        job->ended = (uint64_t)time(NULL);
+        job->keep = true;
+        snprintf(job->reason, sizeof job->reason, "%s", reason);
+    }
+    return job;
+}

@@ -1,0 +1,43 @@
+/*
+ * One write on its way to the registry's thread and, with its result, back: a copy of all that it
+ * needs.
+ */
+#pragma once
+
+#include "registry.h"
+#include "registry_write.h"
+
+struct registry_job {
+    struct registry_job *next;
+    int (*run)(sqlite3 *database, const struct registry_job *job);
+    char id[SHARE_ID_SIZE];
+    struct registry_share share; /* record, activate */
+    const char *boot;            /* record; the registry's */
+    struct registry_counters counters;
+    struct registry_image image; /* add */
+    uint64_t ends, deadline_ns;  /* extend */
+    uint64_t ended;              /* end */
+    char reason[256];
+    bool keep; /* an end: try again when it fails */
+    registry_done *done;
+    void *user_data;
+    int error;
+};
+
+/* In order of arrival. */
+struct registry_jobs {
+    struct registry_job *first, **last;
+};
+
+void registry_jobs_begin(struct registry_jobs *jobs);
+void registry_jobs_add(struct registry_jobs *jobs, struct registry_job *job);
+struct registry_job *registry_jobs_take(struct registry_jobs *jobs); /* NULL: none */
+void registry_jobs_free(struct registry_jobs *jobs);
+
+/* One of each kind, or NULL: no memory. */
+struct registry_job *registry_job_record(const struct registry_share *share);
+struct registry_job *registry_job_activate(const struct registry_share *share);
+struct registry_job *registry_job_extend(const char *id, uint64_t ends, uint64_t deadline_ns);
+struct registry_job *registry_job_image(const char *id, const struct registry_image *image);
+struct registry_job *registry_job_end(const char *id, const char *reason);
+void registry_job_free(struct registry_job *job);
