@@ -223,7 +223,7 @@ enum doctor_result doctor_check_foreign(const struct doctor *doctor, struct text
         return doctor_say(says, DOCTOR_OK, "no other nftables chain drops by default");
     }
     text_format(says,
-                "%s drops by default, and would drop our clients too; add there: 'ct state "
+                "what %s does not accept is dropped, our clients too; add there: 'ct state "
                 "established,related accept' and 'ct status dnat accept'",
                 drops.list.data != NULL ? drops.list.data : "a chain");
     text_free(&drops.list);

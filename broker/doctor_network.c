@@ -52,11 +52,12 @@ enum doctor_result doctor_check_source_route(const struct doctor *doctor, struct
     if (collect(doctor, "accept_source_route", routes_by_source, &names) == 0) {
         return doctor_say(says, DOCTOR_OK, "source-routed packets are not accepted");
     }
-    return doctor_say(says, DOCTOR_WARN,
-                      "%s accepts source-routed packets, with which a stranger can pretend to be a "
-                      "client (our own rules drop them); set "
-                      "net.ipv4.conf.all.accept_source_route=0",
-                      names.data);
+    return doctor_say(
+        says, DOCTOR_WARN,
+        "on %s source-routed packets are accepted, with which a stranger can pretend to be a "
+        "client (our own rules drop them); set "
+        "net.ipv4.conf.all.accept_source_route=0",
+        names.data);
 }
 
 static bool filters_nothing(long long all, long long own)
@@ -71,7 +72,7 @@ enum doctor_result doctor_check_rp_filter(const struct doctor *doctor, struct te
         return doctor_say(says, DOCTOR_OK, "packets whose sender cannot be there are dropped");
     }
     return doctor_say(says, DOCTOR_WARN,
-                      "%s takes packets from senders that cannot be there (rp_filter=0), so that "
+                      "on %s packets are taken from senders that cannot be there (rp_filter=0): "
                       "other networks can pretend to be a client of TFTP; set "
                       "net.ipv4.conf.all.rp_filter to 1, or to 2 with several ways out",
                       names.data);
@@ -88,11 +89,12 @@ enum doctor_result doctor_check_route_localnet(const struct doctor *doctor, stru
     if (collect(doctor, "route_localnet", routes_loopback, &names) == 0) {
         return doctor_say(says, DOCTOR_OK, "127.0.0.0/8 stays inside of this host");
     }
-    return doctor_say(says, DOCTOR_WARN,
-                      "%s routes 127.0.0.0/8 (route_localnet=1), so that neighbours can reach what "
-                      "listens on loopback only; set net.ipv4.conf.all.route_localnet=0 where "
-                      "nothing needs it",
-                      names.data);
+    return doctor_say(
+        says, DOCTOR_WARN,
+        "on %s 127.0.0.0/8 is routed (route_localnet=1), so that neighbours can reach what "
+        "listens on loopback only; set net.ipv4.conf.all.route_localnet=0 where "
+        "nothing needs it",
+        names.data);
 }
 
 enum doctor_result doctor_check_legacy(const struct doctor *doctor, struct text *says)
@@ -127,7 +129,7 @@ enum doctor_result doctor_check_docker(const struct doctor *doctor, struct text 
         return doctor_say(says, DOCTOR_OK, "neither docker nor firewalld is here");
     }
     return doctor_say(says, DOCTOR_NOTE,
-                      "%s is here: for a share's clients its standard ports win over published "
+                      "found %s: for a share's clients its standard ports win over published "
                       "ports, and a zone must accept what has 'ct status dnat'; rules that flush "
                       "everything ('nft flush ruleset') cut all shares",
                       found.data);

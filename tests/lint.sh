@@ -45,19 +45,25 @@ check_calls() {
         xargs grep -nE '\b(system|popen|sprintf|vsprintf|strcpy|strcat|atoi|atol|gets|access)\('
 }
 
+# Tests compare whole structs, byte by byte, and call the same function twice on purpose.
 check_tidy() {
+    local for_tests=-misc-redundant-expression,-bugprone-suspicious-memory-comparison
+    for_tests+=,-cert-exp42-c,-cert-flp37-c
     cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug >/dev/null &&
         cmake --build "$build" --target version_header >/dev/null &&
-        { sources; files 'tests/unit/*.c'; } | xargs -P2 -n4 clang-tidy -p "$build" --quiet 2>/dev/null
+        sources | xargs -P2 -n4 clang-tidy -p "$build" --quiet 2>/dev/null &&
+        files 'tests/unit/*.c' |
+        xargs -P2 -n4 clang-tidy -p "$build" --quiet --checks="$for_tests" 2>/dev/null
 }
 
 # memleak and its like do not see that a variable with a cleanup attribute frees itself; the
 # leak checker of the sanitizer builds does. Lists in settings: the index is checked one line later.
+# Its parser does not know a compound literal inside of ?:.
 check_cppcheck() {
     sources | cppcheck --quiet -j2 --std=c11 --enable=warning,portability,performance \
         --inline-suppr --error-exitcode=1 --file-list=- -D_GNU_SOURCE \
         --suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
-        --suppress=arrayIndexOutOfBoundsCond --suppress=normalCheckLevelMaxBranches \
+        --suppress=arrayIndexOutOfBoundsCond --suppress=internalAstError \
         -Icommon -Ifirewall -Iservers -Ibroker
 }
 

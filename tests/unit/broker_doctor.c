@@ -156,12 +156,12 @@ static void test_switches(void)
     put(CONF "eth1/rp_filter", "1\n", 0644);
     put(CONF "eth1/route_localnet", "1\n", 0644);
     CHECK(says("source-routing", DOCTOR_OK, "not accepted"));
-    CHECK(says("reverse-path", DOCTOR_WARN, "eth0 takes packets"));
-    CHECK(says("route-localnet", DOCTOR_WARN, "eth1 routes 127"));
+    CHECK(says("reverse-path", DOCTOR_WARN, "on eth0 packets are taken"));
+    CHECK(says("route-localnet", DOCTOR_WARN, "on eth1 127.0"));
     put(CONF "all/accept_source_route", "1\n", 0644);
     put(CONF "all/rp_filter", "2\n", 0644);
     put(CONF "eth1/route_localnet", "0\n", 0644);
-    CHECK(says("source-routing", DOCTOR_WARN, "eth0 accepts"));
+    CHECK(says("source-routing", DOCTOR_WARN, "on eth0 source"));
     CHECK(says("reverse-path", DOCTOR_OK, ""));
     CHECK(says("route-localnet", DOCTOR_OK, ""));
     root_remove();
@@ -176,7 +176,7 @@ static void test_neighbours(void)
     CHECK(says("docker", DOCTOR_OK, "neither"));
     put_directory("sys/class/net/docker0", 0755);
     put_directory("run/firewalld", 0755);
-    CHECK(says("docker", DOCTOR_NOTE, "docker, firewalld is here"));
+    CHECK(says("docker", DOCTOR_NOTE, "found docker, firewalld:"));
     CHECK(says("legacy-iptables", DOCTOR_OK, ""));
     put("proc/net/ip6_tables_names", "mangle\nfilter\n", 0644);
     CHECK(says("legacy-iptables", DOCTOR_NOTE, "table filter"));
