@@ -92,6 +92,33 @@ static int check_ports_apart(const struct definitions *definitions, const struct
     return 0;
 }
 
+static bool has_config(const struct definition *definition, const char *name)
+{
+    for (uint32_t i = 0; i < definition->n_configs; i++) {
+        if (strcmp(definition->configs[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All configurations of a share lie in one directory of its sandbox. */
+static int check_configs_apart(const struct definitions *definitions,
+                               const struct definition *added, struct conf_error *ret_error)
+{
+    for (uint32_t i = 0; i < definitions->count; i++) {
+        for (uint32_t c = 0; c < added->n_configs; c++) {
+            if (has_config(&definitions->items[i], added->configs[c].name)) {
+                snprintf(ret_error->text, sizeof ret_error->text,
+                         "%s/" DEFINITION_FILE ": [server] config: %s is a file of %s, too",
+                         added->name.text, added->configs[c].name, definitions->items[i].name.text);
+                return -EINVAL;
+            }
+        }
+    }
+    return 0;
+}
+
 static int add_folder(int dirfd, const char *folder, struct definitions *definitions,
                       struct conf_error *ret_error)
 {
@@ -101,6 +128,9 @@ static int add_folder(int dirfd, const char *folder, struct definitions *definit
         return r;
     }
     r = check_ports_apart(definitions, &definition, ret_error);
+    if (r == 0) {
+        r = check_configs_apart(definitions, &definition, ret_error);
+    }
     if (r == 0 && definitions->count == DEFINITIONS_MAX) {
         snprintf(ret_error->text, sizeof ret_error->text, "there are more than %d definitions",
                  DEFINITIONS_MAX);
