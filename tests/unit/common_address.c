@@ -32,21 +32,14 @@ static void containment(void)
         const char *outer, *inner;
         bool contains, overlaps;
     } cases[] = {
-        {"10.0.0.0/8", "10.255.255.255", true, true},
-        {"10.0.0.0/8", "11.0.0.0", false, false},
-        {"10.0.0.0/9", "10.128.0.0/9", false, false},
-        {"10.0.0.0/31", "10.0.0.1", true, true},
-        {"10.0.0.0/30", "10.0.0.4", false, false},
-        {"10.1.2.3", "10.1.2.3", true, true},
-        {"10.1.2.3", "10.0.0.0/8", false, true},
-        {"0.0.0.0/0", "255.255.255.255", true, true},
-        {"0.0.0.0/0", "::1", false, false},
-        {"::/0", "10.0.0.1", false, false},
-        {"::/0", "ff02::1", true, true},
-        {"fd00::/8", "fdff::1", true, true},
-        {"fd00::/9", "fd80::/9", false, false},
-        {"fd00::/127", "fd00::1", true, true},
-        {"fd00::/127", "fd00::2", false, false},
+        {"10.0.0.0/8", "10.255.255.255", true, true}, {"10.0.0.0/8", "11.0.0.0", false, false},
+        {"10.0.0.0/9", "10.128.0.0/9", false, false}, {"10.0.0.0/31", "10.0.0.1", true, true},
+        {"10.0.0.0/30", "10.0.0.4", false, false},    {"10.1.2.3", "10.1.2.3", true, true},
+        {"10.1.2.3", "10.0.0.0/8", false, true},      {"10.0.0.0/16", "10.0.0.0/8", false, true},
+        {"0.0.0.0/0", "255.255.255.255", true, true}, {"0.0.0.0/0", "::1", false, false},
+        {"::/0", "10.0.0.1", false, false},           {"::/0", "ff02::1", true, true},
+        {"fd00::/8", "fdff::1", true, true},          {"fd00::/9", "fd80::/9", false, false},
+        {"fd00::/127", "fd00::1", true, true},        {"fd00::/127", "fd00::2", false, false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct prefix outer = prefix_of(cases[i].outer), inner = prefix_of(cases[i].inner);

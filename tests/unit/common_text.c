@@ -244,6 +244,18 @@ static void logged(char line[8192], enum log_format format, const char *share, c
     line[length > 0 ? length : 0] = '\0';
 }
 
+/* Standard error is closed: write(2) fails, and the caller's errno is still his. */
+static void log_keeps_errno(void)
+{
+    CLEANUP_CLOSE int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+    close(STDERR_FILENO);
+    log_open("unit", LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
+    errno = EXDEV;
+    log_write(LOG_LEVEL_ERROR, "x", NULL, "x");
+    CHECK(errno == EXDEV);
+    CHECK(dup2(saved, STDERR_FILENO) == STDERR_FILENO);
+}
+
 static void log_text(void)
 {
     char line[8192], want[256];
@@ -297,4 +309,4 @@ TEST_MAIN({"text grows", growth}, {"text is handed over", taking},
           {"sizes for people", sizes}, {"durations for people", durations},
           {"small files are read whole", files}, {"a FIFO does not stop the reader", fifo},
           {"log lines as text", log_text}, {"log lines as JSON", log_json},
-          {"long log lines", log_long})
+          {"long log lines", log_long}, {"the log keeps errno", log_keeps_errno})
