@@ -260,6 +260,9 @@ static int try_mount(const char *where)
         return 77;
     }
     int mounted = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* the descriptor from before still belongs to the other namespace, without the mount */
+    snprintf(path, sizeof path, "%s/in", scratch);
+    CHECK(dup3(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), top, O_CLOEXEC) == top);
     touch(mounted, "kept");
     int result = beneath_remove(top, "t", 100);
     struct stat status;
