@@ -3,8 +3,11 @@
  * capability that matters, seccomp. docs/architecture.md draws the order and says why.
  *
  * sandbox_prepare() is called once by the broker; sandbox_start() by the process that prepares one
- * share (it waits for the new process, so never by the loop). The new PID 1 is a child of the
- * broker itself (CLONE_PARENT).
+ * share (it waits for the new process, so never by the loop; it has one thread, because it visits
+ * another mount namespace). The new PID 1 is a child of the broker itself (CLONE_PARENT).
+ *
+ * Descriptors of directories (tree_fd, mount_fd) belong to the mount namespace they were opened in:
+ * open them after sandbox_prepare(), or they cannot be cloned (EINVAL).
  */
 #pragma once
 
@@ -16,12 +19,14 @@
 #include <sys/types.h>
 
 /* ids in the sandbox and the uid of the share's block that stands behind each */
-#define SANDBOX_ROOT    0u     /* block + 0 */
-#define SANDBOX_NOBODY  65534u /* block + 1 */
-#define SANDBOX_USER    1000u  /* block + 2: servers run as this; images belong to it */
-#define SANDBOX_PRIVATE 1001u  /* block + 3: for a server's secrets that others must not read */
-#define SANDBOX_TREE    "/srv/share"
-#define SANDBOX_CONFIG  "/var/cfg"
+#define SANDBOX_ROOT     0u     /* block + 0 */
+#define SANDBOX_NOBODY   65534u /* block + 1 */
+#define SANDBOX_USER     1000u  /* block + 2: servers run as this; images belong to it */
+#define SANDBOX_PRIVATE  1001u  /* block + 3: for a server's secrets that others must not read */
+#define SANDBOX_TREE     "/srv/share"
+#define SANDBOX_CONFIG   "/var/cfg"
+#define SANDBOX_EMPTY    "/var/empty"
+#define SANDBOX_PROGRAMS "/libexec" /* our shared objects that servers preload */
 
 struct sandbox_template; /* what all sandboxes have in common: the template root, the seccomp
                             programs */
@@ -29,8 +34,9 @@ struct sandbox_template; /* what all sandboxes have in common: the template root
 struct sandbox_settings {
     const char *root; /* [sandbox] root: where /usr comes from */
     const char *run;  /* [broker] run; RUN/template is the mount point, in the private namespace */
-    const char *supervisor; /* path of cdss-supervisor */
+    const char *supervisor; /* path of cdss-supervisor; other programs of ours lie beside it */
     const char *fusermount; /* path of the stand-in for fusermount that readers call */
+    const char *programs;   /* the directory whose *.so appear at SANDBOX_PROGRAMS; NULL: none */
     uint32_t uid_per_share;
 };
 
@@ -44,7 +50,8 @@ struct sandbox_image {
     const char *contents; /* where in the tree */
     int mount_fd; /* the directory where it is mounted in the broker's namespace; -1 for FUSE */
     bool idmap;
-    int fuse_fd; /* out, FUSE: /dev/fuse, already mounted at contents; otherwise -1 */
+    int fuse_fd; /* out, of sandbox_add_image() and FUSE: /dev/fuse, already mounted at contents;
+                    otherwise -1 */
 };
 
 struct sandbox_file { /* a configuration file, written to SANDBOX_CONFIG/name, 0640 root:owner */
@@ -64,7 +71,8 @@ struct sandbox_request {
     const struct sandbox_file *files;
     uint32_t n_files;
     /* The plan, without its descriptors' final numbers: sockets[] and *_fd name descriptors of the
-     * calling process; sandbox_start() moves them where the supervisor finds them. */
+     * calling process; sandbox_start() moves them where the supervisor finds them. The k-th service
+     * of kind READER is for the k-th image of kind FUSE and has one socket, which is filled in. */
     struct supervisor_plan *plan;
     bool any_host; /* a service of network=host is in the plan: start the second supervisor too */
 };
