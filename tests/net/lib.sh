@@ -25,7 +25,6 @@ net_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source_dir=$(cd "$net_dir/../.." && pwd)
 build_dir=$(cd "${CDSS_BUILD:-$source_dir/build/dev}" 2>/dev/null && pwd) ||
     { echo "not ok ${0##*/}: no build in ${CDSS_BUILD:-build/dev}"; exit 1; }
-data_dir=$source_dir/build/test-data
 script=$(basename "$0" .sh)
 sanitized=no
 grep -qs '^CDSS_SANITIZE:BOOL=ON' "$build_dir/CMakeCache.txt" && sanitized=yes
@@ -35,6 +34,8 @@ soon=1000
 
 # shellcheck source=network.sh
 . "$net_dir/network.sh"
+# shellcheck source=clients.sh
+. "$net_dir/clients.sh"
 # shellcheck source=residue.sh
 . "$net_dir/residue.sh"
 
@@ -199,33 +200,18 @@ for share in json.load(sys.stdin)["shares"]: print(share["user"])' 2>/dev/null
 
 # -- the repository --------------------------------------------------------------------------------
 
-iso_file() { # PACKAGE PATH: where the image of a package is, installed or unpacked
-    if [ -f "$2" ]; then echo "$2"; else echo "$source_dir/build/packages/$1$2"; fi
-}
-
-# Images that nobody of this project made (tests/packages.sh) at their repository paths; what is
-# inside them, extracted with xorriso, is in $data_dir/NAME.
+# Images that nobody of this project made at their repository paths; what is inside them is in
+# $data_dir/NAME.
 images_real() {
     local images=${setting[repository.images]}
     mkdir -p "$images/linux" "$images/boot roms"
-    cp "$(iso_file grub-rescue-pc /usr/lib/grub-rescue/grub-rescue-cdrom.iso)" "$images/linux/grub.iso"
-    cp "$(iso_file ipxe /usr/lib/ipxe/ipxe.iso)" "$images/boot roms/ipxe.iso"
-    cp "$(iso_file memtest86+ /usr/lib/memtest86+/memtest86+x64.iso)" "$images/memtest.iso"
+    cp "$(real_image grub)" "$images/linux/grub.iso"
+    cp "$(real_image ipxe)" "$images/boot roms/ipxe.iso"
+    cp "$(real_image memtest)" "$images/memtest.iso"
     chmod 644 "$images"/*.iso "$images"/*/*.iso
-    contents_of "$images/linux/grub.iso" grub
-    contents_of "$images/boot roms/ipxe.iso" ipxe
-    contents_of "$images/memtest.iso" memtest
-}
-
-contents_of() { # IMAGE NAME
-    mkdir -p "$data_dir"
-    (
-        flock 9
-        [ -d "$data_dir/$2" ] && exit 0
-        rm -rf "$data_dir/$2.new"
-        xorriso -osirrox on -indev "$1" -extract / "$data_dir/$2.new" >/dev/null 2>&1 &&
-            mv "$data_dir/$2.new" "$data_dir/$2"
-    ) 9>"$data_dir/lock"
+    if ! real_contents grub || ! real_contents ipxe || ! real_contents memtest; then
+        not_ok "the real images can be read (tests/packages.sh images)"
+    fi
 }
 
 # A file of SIZE bytes that looks like no other; in the repository at PATH.
@@ -234,60 +220,7 @@ image_random() { # PATH SIZE
     head -c "$2" /dev/urandom >"${setting[repository.images]}/$1"
 }
 
-# -- real clients, all with a limit in time --------------------------------------------------------
-
-limit=25 # s
-
-get_http() { # CLIENT URL FILE [CURL-OPTION...]
-    client "$1" curl -sSf -g -m $limit --connect-timeout 5 "${@:4}" -o "$3" "$2" \
-        2>"$environment_dir/client.err"
-}
-
-get_ftp() { # CLIENT epsv|pasv|eprt|port URL FILE [CURL-OPTION...]
-    local mode=()
-    case $2 in
-    epsv) ;;
-    pasv) mode=(--disable-epsv) ;;
-    eprt) mode=(--ftp-port -) ;;
-    port) mode=(--ftp-port - --disable-eprt) ;;
-    esac
-    client "$1" curl -sSf -g -m $limit --connect-timeout 5 "${mode[@]}" "${@:5}" -o "$4" "$3" \
-        2>"$environment_dir/client.err"
-}
-
-get_lftp() { # CLIENT HOST PATH FILE
-    client "$1" timeout $limit lftp -c "set net:max-retries 1; set net:timeout 5; set net:reconnect-interval-base 1
-        open 'ftp://$2'; get '$3' -o '$4'" >/dev/null 2>"$environment_dir/client.err"
-}
-
-get_tftp() { # CLIENT curl|tftp-hpa|atftp|atftp:WINDOW HOST PATH FILE
-    local host=$3
-    case $2 in
-    curl)
-        [[ $host != *:* ]] || host="[$host]"
-        client "$1" curl -sSf -g -m $limit --connect-timeout 5 -o "$5" "tftp://$host/$(url_path "$4")"
-        ;;
-    tftp-hpa) client "$1" timeout $limit tftp -m binary "$host" -c get "$4" "$5" ;;
-    atftp) client "$1" timeout $limit atftp -g -r "$4" -l "$5" "$host" 69 ;;
-    atftp:*)
-        client "$1" timeout $limit atftp --option "blksize 1428" --option "windowsize ${2#*:}" \
-            -g -r "$4" -l "$5" "$host" 69
-        ;;
-    esac >"$environment_dir/client.err" 2>&1
-}
-
-url_host() { if [[ $1 == *:* ]]; then echo "[$1]"; else echo "$1"; fi; }
-
-url_path() { # PATH: any bytes
-    local LC_ALL=C i c
-    for ((i = 0; i < ${#1}; i++)); do
-        c=${1:i:1}
-        case $c in
-        [A-Za-z0-9/._~-]) printf %s "$c" ;;
-        *) printf '%%%02X' $(($(printf %d "'$c") & 255)) ;;
-        esac
-    done
-}
+# -- knocking ----------------------------------------------------------------------------------------
 
 # "refused", "silent" or "answered": what a first packet to each tcp,ADDRESS,PORT meets.
 probe() { # NAMESPACE [--source ADDRESS] TARGET...

@@ -63,7 +63,7 @@ ns_is_own() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net
 
 ns_make() { # NAME
     # The hour is a bound for the case that nobody is left to end it.
-    setpriv --pdeathsig KILL unshare --net sleep 3600 </dev/null >/dev/null 2>&1 &
+    setsid setpriv --pdeathsig KILL unshare --net sleep 3600 </dev/null >/dev/null 2>&1 &
     ns_pid[$1]=$!
     wait_for 5 ns_is_own "$!" || return 1
     in_ns "$1" sh -c 'echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad
@@ -123,13 +123,17 @@ net_make() { # outside|inside
 
 # -- directories, configuration, cgroups -----------------------------------------------------------
 
+environment_uids() { # PID of a script: 4096 blocks of 4
+    uid_first=$((2100000000 + $1 % 2000 * 16384))
+    uid_last=$((uid_first + 16383))
+}
+
 environment_make() { # PREFIX
     environment_dir=$(mktemp -d "${TMPDIR:-/var/tmp}/$1.XXXXXX") || return 1
     chmod 755 "$environment_dir"
     mkdir "$environment_dir"/{images,state,run}
     # A range of uids that belongs to this run, and to nobody else of this machine.
-    uid_first=$((2100000000 + $$ % 10000 * 4096))
-    uid_last=$((uid_first + 4095))
+    environment_uids $$
     mark_prefix=$((0x20 + $$ % 0x80))
     setting[repository.images]=$environment_dir/images
     setting[repository.shares]=$environment_dir/shares
@@ -193,7 +197,8 @@ broker_start() { # [WRAPPER...]
             echo "$BASHPID" >"$directory/cgroup.procs"
         done
         export CDSS_LIBEXEC=$build_dir/servers
-        exec nsenter --net="/proc/${ns_pid[server]}/ns/net" -- "$@" \
+        # Out of reach of a Ctrl-C that is meant for the script.
+        exec setsid nsenter --net="/proc/${ns_pid[server]}/ns/net" -- "$@" \
             "$build_dir/broker/cdssd" -c "$config"
     ) </dev/null >>"$broker_log" 2>&1 &
     broker_pid=$!

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# The demo: right at its end, and gone without a trace when Ctrl-C comes at any moment of it.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+[ "$sanitized" = no ] || { skip "the demo" "it builds and shows build/dev, whatever is tested here"; exit 0; }
+[ "$build_dir" = "$source_dir/build/dev" ] || { skip "the demo" "it shows build/dev"; exit 0; }
+begin
+export TMPDIR=$environment_dir/demo # so that its directory is known from all others
+
+# What a demo would leave: seen from outside, by its directory's name.
+demo_residue() {
+    find "$TMPDIR" -mindepth 1 2>/dev/null
+    cut -d' ' -f4- /proc/self/mountinfo | sort | diff "$environment_dir/idle.mounts" - | grep '^[<>]'
+    grep -sl "$TMPDIR" /sys/block/loop*/loop/backing_file
+    find /sys/fs/cgroup -type d -name 'cdss-demo.*' -newer "$environment_dir/demo.start" 2>/dev/null
+    share_processes | sed 's/^/process of a share: /'
+    local pid
+    for pid in /proc/[0-9]*; do
+        tr '\0' '\n' 2>/dev/null <"$pid/environ" | grep -qxF "TMPDIR=$TMPDIR" &&
+            [ "${pid#/proc/}" != $$ ] && [ "${pid#/proc/}" != "$BASHPID" ] &&
+            echo "process ${pid#/proc/} $(tr '\0' ' ' 2>/dev/null <"$pid/cmdline")"
+    done
+    [ "$(cksum /usr/sbin/policy-rc.d 2>&1)" = "$policy" ] || echo "another policy-rc.d"
+}
+demo_residue_none() {
+    demo_residue >"$environment_dir/residue"
+    [ ! -s "$environment_dir/residue" ]
+}
+expect_nothing_left() { # NAME
+    wait_for 3 demo_residue_none
+    verdict $? "$1: nothing is left"
+    sed 's/^/# left: /' "$environment_dir/residue" | head -n 20
+}
+policy=$(cksum /usr/sbin/policy-rc.d 2>&1)
+mkdir "$TMPDIR"
+touch "$environment_dir/demo.start"
+residue_mark
+
+expect_ok "demo --once" timeout 120 "$source_dir/demo" --once
+cp "$environment_dir/out" "$environment_dir/demo.out"
+right=$(grep -c ' right$' "$environment_dir/demo.out")
+[ "$right" -ge 12 ] && ! grep -q WRONG "$environment_dir/demo.out"
+verdict $? "all hashes are right ($right)"
+[ "$(grep -c ' refused$' "$environment_dir/demo.out")" -ge 12 ] &&
+    ! grep -q BYTES "$environment_dir/demo.out"
+verdict $? "and nobody else gets a byte"
+expect_nothing_left "after --once"
+! grep -q "$(printf '\033')" "$environment_dir/demo.out"
+verdict $? "no colours where there is no terminal"
+awk 'length > 110' "$environment_dir/demo.out" | grep -q .
+[ $? = 1 ]
+verdict $? "no line is longer than 110 characters"
+
+# As a terminal does it: SIGINT for the whole process group, at several moments.
+interrupted() { # NAME PATTERN-IN-OUTPUT
+    local log=$environment_dir/demo.log status
+    : >"$log"
+    # A shell's background has SIGINT ignored, and a shell cannot trap what it began ignoring.
+    env --default-signal=INT setsid "$source_dir/demo" </dev/null >"$log" 2>&1 &
+    local pid=$!
+    environment_uids "$pid"
+    background+=("$pid")
+    if ! wait_for 60 grep -qE "$2" "$log"; then
+        sed 's/^/#   /' "$log" | tail -n 20
+        not_ok "$1: the demo gets there"
+    fi
+    sleep "0.0$((RANDOM % 10))"
+    kill -INT -- "-$pid"
+    wait_for 20 is_gone "$pid"
+    verdict $? "$1: Ctrl-C ends it"
+    wait "$pid" 2>/dev/null
+    status=$?
+    [ $status = 130 ]
+    verdict $? "$1: with the status of an interrupt ($status)"
+    expect_nothing_left "$1"
+}
+interrupted "at its very beginning" '^Preparing'
+interrupted "once packages were looked at" 'packages'
+interrupted "while the network is made" 'building'
+interrupted "while cdssd starts" 'network'
+interrupted "while a share is made" 'Two users'
+interrupted "while files are fetched" 'client 1 +FTP'
+interrupted "while others are refused" 'client 3'
+interrupted "when it is up and waits" 'Enter or Ctrl-C'
+finish
