@@ -94,10 +94,12 @@ static void push_clients(struct elements *elements, const struct firewall_share 
                          const struct local *local)
 {
     for (uint32_t i = 0; i < share->n_clients; i++) {
-        push(elements, element_of_client(&share->clients[i]), share->timeout_ms);
+        push(elements, element_of_client(&share->clients[i]),
+             share->timeout_ms + ELEMENTS_GRACE_MS);
     }
     for (uint32_t i = 0; local != NULL && i < local->count; i++) {
-        push(elements, element_of_local(&local->addresses[i]), share->timeout_ms);
+        push(elements, element_of_local(&local->addresses[i]),
+             share->timeout_ms + ELEMENTS_GRACE_MS);
     }
 }
 
@@ -125,7 +127,7 @@ static void push_owners(struct elements *elements, const struct firewall_share *
 {
     for (uint32_t i = 0; i < share->uid_count; i++) {
         push(elements, element_of_owner(share->uid_first + i, share->mark),
-             share->timeout_ms + ELEMENTS_OWNER_GRACE_MS);
+             share->timeout_ms + ELEMENTS_GRACE_MS);
     }
 }
 

@@ -10,7 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ELEMENTS_OWNER_GRACE_MS 60000u /* owner elements outlive the share by this */
+/* At the end of a share's time the live mark goes, and that is what cuts it. The other elements
+ * outlive it by this: owners, so that the server's own resets still get out; clients, because an
+ * expired element of a hash map cannot be deleted and holds the chain until the kernel sweeps it up
+ * a second or two later, and shares are mostly ended just then. */
+#define ELEMENTS_GRACE_MS 60000u
 
 enum element_kind {
     ELEMENT_CLIENT = 1, /* client addresses and networks, and those on this host */

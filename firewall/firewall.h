@@ -56,7 +56,8 @@ int firewall_open(const struct firewall_settings *settings, struct firewall **re
 void firewall_close(struct firewall *firewall);
 
 /* Replaces the whole table by the base rules and these shares, in one transaction. Owned and
- * persistent (NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST) where the kernel has that. */
+ * persistent (NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST) where the kernel has that. The public UDP
+ * ports are empty after it. */
 int firewall_install(struct firewall *firewall, const struct firewall_share *shares,
                      uint32_t n_shares);
 
@@ -84,7 +85,9 @@ int firewall_share_end(struct firewall *firewall, const struct firewall_share *s
  * -EOPNOTSUPP where the kernel lacks CONFIG_INET_DIAG_DESTROY. */
 int firewall_share_reset(struct firewall *firewall, const struct firewall_share *share);
 
-/* Last step, when no process of the share is left: its conntrack entries and owner elements. */
+/* Last step, when no process of the share is left: its conntrack entries and owner elements. 0 also
+ * when they are gone. -EBUSY: all is done, but an empty chain that nothing leads to stays until
+ * the kernel has swept up expired elements; a call some seconds later takes it. */
 int firewall_share_forget(struct firewall *firewall, const struct firewall_share *share);
 
 /* Flushes every conntrack entry of any of our marks: for a start with an empty registry. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <libnftnl/chain.h>
+#include <libnftnl/rule.h>
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -161,26 +162,58 @@ int share_rules_extend(struct netlink *netlink, const struct firewall_share *sha
     return transaction_commit(&transaction, NULL);
 }
 
+static void put_rule_deletion(struct transaction *transaction, const char *chain)
+{
+    struct nftnl_rule *rule = nftnl_rule_alloc();
+    if (rule == NULL) {
+        transaction_fail(transaction);
+        return;
+    }
+    nftnl_rule_set_str(rule, NFTNL_RULE_TABLE, FIREWALL_TABLE);
+    nftnl_rule_set_str(rule, NFTNL_RULE_CHAIN, chain);
+    nftnl_rule_nlmsg_build_payload(transaction_message(transaction, NFT_MSG_DELRULE, 0), rule);
+    transaction_add(transaction);
+    nftnl_rule_free(rule);
+}
+
+static void put_chain_deletion(struct transaction *transaction, const char *chain)
+{
+    put_chain(transaction, NFT_MSG_DELCHAIN, 0, chain, NULL);
+}
+
 /* Deleting what is missing aborts a transaction, and the kernel may have expired any part of the
- * share; an expired element that it has not yet swept up holds the chain, and cannot be deleted.
- * So each element is added first, which does nothing where it is alive. */
+ * share. So each element is added first, which does nothing where it is alive. */
 static int take_away(struct netlink *netlink, const struct elements *elements, const char *chain,
-                     bool with_chain, uint32_t *ret_failed)
+                     void (*put_rest)(struct transaction *, const char *), uint32_t *ret_failed)
 {
     CLEANUP_TRANSACTION struct transaction transaction;
     transaction_begin(&transaction, netlink);
     elements_put(&transaction, elements, NFT_MSG_NEWSETELEM, NLM_F_CREATE, chain);
     elements_put(&transaction, elements, NFT_MSG_DELSETELEM, 0, chain);
-    if (with_chain) {
-        put_chain(&transaction, NFT_MSG_DELCHAIN, 0, chain, NULL);
+    if (put_rest != NULL) {
+        put_rest(&transaction, chain);
     }
     return transaction_commit(&transaction, ret_failed);
 }
 
+/* -EEXIST says that an address of this share, expired meanwhile, leads to another share: that
+ * element is not ours any more. */
+static int take_away_ours(struct netlink *netlink, struct elements *elements, const char *chain,
+                          void (*put_rest)(struct transaction *, const char *))
+{
+    uint32_t failed = TRANSACTION_NONE;
+    int error = take_away(netlink, elements, chain, put_rest, &failed);
+    while (error == -EEXIST && failed < elements->count) {
+        elements_remove(elements, failed);
+        error = take_away(netlink, elements, chain, put_rest, &failed);
+    }
+    return error;
+}
+
 /* -ENOENT says that the chain (or the table) is gone, and with it, in the same transaction of long
- * ago, all the rest: the ports may be another share's by now, and are left alone. -EEXIST says that
- * an address of this share, expired meanwhile, leads to another share: that element is not ours any
- * more. */
+ * ago, all the rest: the ports may be another share's by now, and are left alone. -EBUSY says that
+ * an expired element still holds the chain: it is emptied now, and goes when the share is
+ * forgotten. */
 int share_rules_end(struct netlink *netlink, const struct firewall_share *share,
                     const struct local *local)
 {
@@ -190,15 +223,19 @@ int share_rules_end(struct netlink *netlink, const struct firewall_share *share,
     CLEANUP_ELEMENTS struct elements elements = {0};
     int error =
         elements_of_share(&dying, local, ELEMENT_CLIENT | ELEMENT_LIVE | ELEMENT_PORT, &elements);
-    if (error != 0) {
-        return error;
+    if (error == 0) {
+        error = take_away_ours(netlink, &elements, chain.text, put_chain_deletion);
     }
-    uint32_t failed = TRANSACTION_NONE;
-    error = take_away(netlink, &elements, chain.text, true, &failed);
-    while (error == -EEXIST && failed < elements.count) {
-        elements_remove(&elements, failed);
-        error = take_away(netlink, &elements, chain.text, true, &failed);
+    if (error == -EBUSY) {
+        error = take_away_ours(netlink, &elements, chain.text, put_rule_deletion);
     }
+    return error == -ENOENT ? 0 : error;
+}
+
+static int delete_chain(struct netlink *netlink, const char *chain)
+{
+    const struct elements none = {0};
+    int error = take_away(netlink, &none, chain, put_chain_deletion, NULL);
     return error == -ENOENT ? 0 : error;
 }
 
@@ -209,7 +246,10 @@ int share_rules_forget(struct netlink *netlink, const struct firewall_share *sha
     CLEANUP_ELEMENTS struct elements elements = {0};
     int error = elements_of_share(&dying, NULL, ELEMENT_OWNER, &elements);
     if (error == 0) {
-        error = take_away(netlink, &elements, NULL, false, NULL);
+        error = take_away(netlink, &elements, NULL, NULL, NULL);
     }
-    return error == -ENOENT ? 0 : error;
+    if (error != 0) {
+        return error == -ENOENT ? 0 : error;
+    }
+    return delete_chain(netlink, chain_name(share).text);
 }

@@ -14,6 +14,7 @@ tool_pid='' tool_in='' tool_out='' n_tools=0
 
 tool_start() {
     local to=$environment_dir/tool.in from=$environment_dir/tool.out
+    [ -x "$build_dir/tests/net/firewall_tool" ] || { not_ok "firewall_tool is built"; exit 1; }
     n_tools=$((n_tools + 1))
     rm -f "$to" "$from"
     mkfifo "$to" "$from"
@@ -133,7 +134,8 @@ tool_stop KILL
 tool_start
 expect "a new owner takes the table over" "ok" install 1f 2f
 instance "$uid_alice" alice tcp,21001 ftp,21002,5432 udp,21003
-instance "$uid_bob" bob tcp,21011 ftp,21012,30005 udp,21013 tcp,30005
+instance "$uid_bob" bob tcp,21011 ftp,21012,30005 udp,21013 udp,21043 \
+    tcp,30005
 bob_pid=$instance_pid
 server_exec python3 -m http.server 5432 --bind 0.0.0.0 >/dev/null 2>&1 &
 background+=("$!")
@@ -256,8 +258,7 @@ low=2
 for milliseconds in 0 20 300 1100 2500 6000; do
     expiring "0$low" 400
     low=$((low + 1))
-    sleep "$(printf '0.%03d' 400)"
-    sleep "$((milliseconds / 1000)).$(printf %03d $((milliseconds % 1000)))"
+    sleep "$(((milliseconds + 400) / 1000)).$(printf %03d $(((milliseconds + 400) % 1000)))"
     expect "the end, $milliseconds ms after expiry" "ok" end 4f
     expect "the end, $milliseconds ms after expiry, twice" "ok" end 4f
 done
@@ -274,15 +275,11 @@ expect_talk "extended again and again, it lives" alice client1 "tcp,$server4,808
 expect "extended, it ends" "ok" end 4f
 expect_chains "and leaves no chain either" s_2f
 
-# The address of a share that has expired may be another's before the first is tidied up.
 expiring 11 300
 sleep 0.5
 say share 5f 0x5b000301 "$((uid_first + 8))" 2 10.77.1.10,10.100.0.0/16 tcp/8080/21021 3600000
-expect "an expired share's client is free" "ok" add 5f
-expect "the expired share ends all the same" "ok" end 4f
-expect_talk "and takes nothing of the new one along" carol client1 "tcp,$server4,8080"
-say end 5f
-say forget 5f
+expect "an expired share's client is free only when that was ended" "error EEXIST" add 5f
+say end 4f
 say forget 4f
 # Its ports, too, when the first was ended already.
 expiring 12 60000
@@ -298,7 +295,7 @@ say forget 4f
 # -- datagrams from a fixed port -------------------------------------------------------------------
 
 say share 6f 0x5b000401 "$uid_alice" 1 10.77.1.10 udp/69/21033 3600000
-say share 7f 0x5b000402 "$uid_bob" 1 10.77.1.10 udp/69/21013 3600000
+say share 7f 0x5b000402 "$uid_bob" 1 10.77.1.10 udp/69/21043 3600000
 say udp 69
 expect_talk "a stranger's datagram is refused" refused client1 --source 5000 "udp,$server4,69"
 say add 6f
@@ -334,8 +331,14 @@ verdict $? "all of them"
 
 # -- the locks -------------------------------------------------------------------------------------
 
-server sh -c 'for f in all eth0; do echo 1 >/proc/sys/net/ipv4/conf/$f/accept_source_route; done'
-client 2 sh -c 'for f in all eth0; do echo 1 >/proc/sys/net/ipv4/conf/$f/accept_source_route; done'
+route_sources() { # NAMESPACE: the kernel itself would drop them otherwise
+    local file
+    for file in all eth0; do
+        in_ns "$1" sysctl -qw "net.ipv4.conf.$file.accept_source_route=1"
+    done
+}
+route_sources server
+route_sources client2
 expect_talk "a source route to the server is dropped" silent client2 --via $server4b \
     "tcp,$server4,8080"
 expect_talk "the same without a route is not" bob client2 "tcp,$server4,8080"
@@ -346,6 +349,29 @@ instance 65534 mallory tcp,21011 udp,21013
 expect_talk "who takes a dead server's port is not heard" "refused|silent" client2 "tcp,$server4,8080"
 expect_talk "who takes a dead server's port is not heard, UDP" "refused|silent" client2 \
     "udp,$server6,69"
+
+# What expires after a share's grace, and what the kernel has not swept up yet, made by hand in a
+# table that has no owner: an address that leads to another share, and one that still leads here.
+orphaned() {
+    tool_start
+    expect "an orphaned table can be changed" "ok" add 1f
+    server nft -f - <<'RULES'
+delete element inet cdss h4 { 10.77.1.10 }
+add element inet cdss h4 { 10.77.1.10 timeout 1h : goto s_2f }
+add element inet cdss h4 { 10.77.9.9 timeout 1h : goto s_1f }
+RULES
+    expect "a share ends while something holds its chain" "ok" end 1f
+    server nft list table inet cdss >"$environment_dir/got"
+    ! grep -qE 'dnat to :2100|[ ]2100[123][ ,]|[{,] 0x5b000101 timeout' "$environment_dir/got"
+    verdict $? "of which only the name is left"
+    grep -qE '10\.77\.1\.10 .* goto s_2f' "$environment_dir/got"
+    verdict $? "another's element is left alone"
+    expect "the chain is still held" "error EBUSY" forget 1f
+    server nft delete element inet cdss h4 '{ 10.77.9.9 }'
+    expect "when it is not, it goes" "ok" forget 1f
+    expect_chains "without a trace" s_2f
+    tool_stop KILL
+}
 
 # -- owners ----------------------------------------------------------------------------------------
 
@@ -365,6 +391,7 @@ else
     tool_pid=$first_pid tool_in=$first_in tool_out=$first_out
     tool_stop KILL
     expect_chains "the death of the owner leaves the table" s_2f
+    orphaned
     tool_start
     expect "a new owner takes it over" "ok" install 2f
     expect "check is content then" "ok" check

@@ -11,6 +11,8 @@ import socket
 import sys
 import threading
 
+IP_PKTINFO = 8
+
 
 def bind(kind, port, family):
     sock = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
@@ -18,6 +20,10 @@ def bind(kind, port, family):
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if kind != "udp":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    elif family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     sock.bind(("", port))
     if kind != "udp":
         sock.listen(16)
@@ -25,10 +31,11 @@ def bind(kind, port, family):
 
 
 def serve_udp(sock, name):
+    """Answers from the address that was called, as a careful server does."""
     while True:
-        _, sender = sock.recvfrom(2000)
+        _, control, _, sender = sock.recvmsg(2000, 200)
         try:
-            sock.sendto(name, sender)
+            sock.sendmsg([name], control, 0, sender)
         except OSError:
             pass  # the firewall lets nobody hear it
 

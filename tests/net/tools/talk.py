@@ -17,7 +17,7 @@ import time
 def connect(arguments, kind, address, port):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
-    sock.settimeout(1.5)
+    sock.settimeout(0.7)
     if arguments.source:
         sock.bind(("", arguments.source))
     if arguments.via:
