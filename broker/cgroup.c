@@ -1,0 +1,370 @@
+/* Descriptors of OURS in each hierarchy, taken before the mount namespace changes; a share's group
+ * is made, limited, emptied and removed below them in every hierarchy alike. */
+#include "cgroup.h"
+
+#include "cgroup_find.h"
+#include "cleanup.h"
+#include "text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OURS      "cdss"
+#define LEAF      "cdss-broker" /* where the broker goes, when its own group must have no process */
+#define TEXT_MAX  (1024 * 1024)
+#define KILLS_MAX 100 /* rounds of killing what a round before has forked */
+
+struct hierarchy {
+    int parent_fd, ours_fd; /* the broker's own group, and OURS below it */
+    bool v2, memory, processes;
+};
+
+struct cgroups {
+    struct hierarchy items[CGROUP_PLACES_MAX];
+    size_t count;
+};
+
+/* --- files --- */
+
+static int write_text(int dirfd, const char *name, const char *text)
+{
+    CLEANUP_CLOSE int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+static int write_number(int dirfd, const char *name, uint64_t number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return write_text(dirfd, name, text);
+}
+
+static bool file_has_word(int dirfd, const char *name, const char *word)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t length, size = strlen(word);
+    if (text_read_file(dirfd, name, TEXT_MAX, &text, &length) < 0) {
+        return false;
+    }
+    for (const char *c = text; *c != '\0';) {
+        size_t part = strcspn(c, " \n");
+        if (part == size && memcmp(c, word, size) == 0) {
+            return true;
+        }
+        c += part + strspn(c + part, " \n");
+    }
+    return false;
+}
+
+static int open_directory(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int make_directory(int dirfd, const char *name)
+{
+    if (mkdirat(dirfd, name, 0755) < 0 && errno != EEXIST) {
+        return -errno;
+    }
+    return open_directory(dirfd, name);
+}
+
+/* An id is the broker's own, but a group's name must never be a path. */
+static bool is_id(const char *id)
+{
+    return *id != '\0' && *id != '.' && strchr(id, '/') == NULL && strlen(id) <= 64;
+}
+
+/* --- finding and making OURS --- */
+
+/* A group of the unified hierarchy that gives its children controllers can hold no process itself
+ * (cgroups(7), "no internal processes"), but for the root. So the broker moves into a leaf, which
+ * helps when it was alone, as in a service with Delegate=yes; otherwise it moves back. */
+static bool enable(int parent_fd, const char *controller, const char *word)
+{
+    if (!file_has_word(parent_fd, "cgroup.controllers", controller)) {
+        return false;
+    }
+    int r = write_text(parent_fd, "cgroup.subtree_control", word);
+    if (r == -EBUSY) {
+        CLEANUP_CLOSE int leaf = make_directory(parent_fd, LEAF);
+        if (leaf >= 0 && write_text(leaf, "cgroup.procs", "0") == 0) {
+            r = write_text(parent_fd, "cgroup.subtree_control", word);
+            if (r < 0) {
+                write_text(parent_fd, "cgroup.procs", "0");
+            }
+        }
+        if (r < 0) {
+            unlinkat(parent_fd, LEAF, AT_REMOVEDIR);
+        }
+    }
+    return r == 0;
+}
+
+static void enable_v2(struct hierarchy *hierarchy)
+{
+    hierarchy->memory = enable(hierarchy->parent_fd, "memory", "+memory") &&
+                        write_text(hierarchy->ours_fd, "cgroup.subtree_control", "+memory") == 0;
+    hierarchy->processes = enable(hierarchy->parent_fd, "pids", "+pids") &&
+                           write_text(hierarchy->ours_fd, "cgroup.subtree_control", "+pids") == 0;
+}
+
+/* A broker that was started from one of its own (by its own command line, by a test) is in LEAF. */
+static void leave_leaf(char *path)
+{
+    char *name = strrchr(path, '/');
+    if (name != NULL && strcmp(name + 1, LEAF) == 0) {
+        *name = '\0';
+    }
+}
+
+static bool open_hierarchy(struct cgroup_place *place, struct hierarchy *ret)
+{
+    leave_leaf(place->path);
+    CLEANUP_CLOSE int parent = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_CLOSE int ours = parent < 0 ? -1 : make_directory(parent, OURS);
+    if (ours < 0) {
+        return false; /* read-only, or not ours: a container, for instance */
+    }
+    *ret = (struct hierarchy){.parent_fd = TAKE_FD(parent),
+                              .ours_fd = TAKE_FD(ours),
+                              .v2 = place->v2,
+                              .memory = place->memory,
+                              .processes = place->processes};
+    if (ret->v2) {
+        enable_v2(ret);
+    }
+    return true;
+}
+
+int cgroups_open(struct cgroups **ret)
+{
+    CLEANUP_FREE struct cgroup_place *places = calloc(CGROUP_PLACES_MAX, sizeof *places);
+    CLEANUP_FREE char *mountinfo = NULL;
+    CLEANUP_FREE char *own = NULL;
+    struct cgroups *cgroups = calloc(1, sizeof *cgroups);
+    size_t length, found = 0;
+    if (cgroups == NULL || places == NULL) {
+        free(cgroups);
+        return -ENOMEM;
+    }
+    if (text_read_file(AT_FDCWD, "/proc/self/mountinfo", TEXT_MAX, &mountinfo, &length) == 0 &&
+        text_read_file(AT_FDCWD, "/proc/self/cgroup", TEXT_MAX, &own, &length) == 0) {
+        found = cgroup_find(mountinfo, own, places);
+    }
+    for (size_t i = 0; i < found; i++) {
+        cgroups->count += open_hierarchy(&places[i], &cgroups->items[cgroups->count]);
+    }
+    *ret = cgroups;
+    return 0;
+}
+
+void cgroups_close(struct cgroups *cgroups)
+{
+    if (cgroups == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < cgroups->count; i++) {
+        unlinkat(cgroups->items[i].parent_fd, OURS, AT_REMOVEDIR); /* fails while shares live */
+        close(cgroups->items[i].ours_fd);
+        close(cgroups->items[i].parent_fd);
+    }
+    free(cgroups);
+}
+
+bool cgroups_limit_memory(const struct cgroups *cgroups)
+{
+    for (size_t i = 0; i < cgroups->count; i++) {
+        if (cgroups->items[i].memory) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cgroups_limit_processes(const struct cgroups *cgroups)
+{
+    for (size_t i = 0; i < cgroups->count; i++) {
+        if (cgroups->items[i].processes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- a share's group --- */
+
+static int limit(const struct hierarchy *hierarchy, int group, const struct cgroup_limits *limits)
+{
+    int r = 0;
+    if (hierarchy->memory) {
+        const char *name = hierarchy->v2 ? "memory.max" : "memory.limit_in_bytes";
+        r = write_number(group, name, limits->memory);
+        if (hierarchy->v2) { /* not there without swap */
+            write_text(group, "memory.swap.max", "0");
+        }
+    }
+    if (r == 0 && hierarchy->processes) {
+        r = write_number(group, "pids.max", limits->processes);
+    }
+    return r;
+}
+
+static int create_in(const struct hierarchy *hierarchy, const char *id,
+                     const struct cgroup_limits *limits, int *ret_v2_fd)
+{
+    CLEANUP_CLOSE int group = make_directory(hierarchy->ours_fd, id);
+    if (group < 0) {
+        return group;
+    }
+    int r = limit(hierarchy, group, limits);
+    if (r == 0 && hierarchy->v2) {
+        *ret_v2_fd = TAKE_FD(group);
+    }
+    return r;
+}
+
+int cgroup_create(struct cgroups *cgroups, const char *id, const struct cgroup_limits *limits,
+                  int *ret_v2_fd)
+{
+    CLEANUP_CLOSE int v2_fd = -1;
+    int r = is_id(id) ? 0 : -EINVAL;
+    for (size_t i = 0; i < cgroups->count && r == 0; i++) {
+        r = create_in(&cgroups->items[i], id, limits, &v2_fd);
+    }
+    if (r < 0) {
+        if (r != -EINVAL) {
+            cgroup_remove(cgroups, id);
+        }
+        return r;
+    }
+    *ret_v2_fd = TAKE_FD(v2_fd);
+    return 0;
+}
+
+int cgroup_enter(struct cgroups *cgroups, const char *id, pid_t pid)
+{
+    int r = is_id(id) ? 0 : -EINVAL;
+    for (size_t i = 0; i < cgroups->count && r == 0; i++) {
+        CLEANUP_CLOSE int group = open_directory(cgroups->items[i].ours_fd, id);
+        r = group < 0 ? group : write_number(group, "cgroup.procs", (uint64_t)pid);
+    }
+    return r;
+}
+
+/* How many processes there were to kill, or a negative errno. The list is of now: no number in it
+ * is older than the read(2) that got it. */
+static int kill_members(int group)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t length;
+    int count = 0;
+    int r = text_read_file(group, "cgroup.procs", TEXT_MAX, &text, &length);
+    if (r < 0) {
+        return r;
+    }
+    for (char *line = text, *end; *line != '\0'; line = end + (*end == '\n')) {
+        long pid = strtol(line, &end, 10);
+        if (end == line) {
+            break;
+        }
+        if (pid > 1 && pid != getpid()) { /* 0: of another PID namespace */
+            kill((pid_t)pid, SIGKILL);
+            count++;
+        }
+    }
+    return count;
+}
+
+static int kill_in(const struct hierarchy *hierarchy, const char *id)
+{
+    CLEANUP_CLOSE int group = open_directory(hierarchy->ours_fd, id);
+    if (group < 0) {
+        return group == -ENOENT ? 0 : group;
+    }
+    if (hierarchy->v2 && write_text(group, "cgroup.kill", "1") == 0) {
+        return 0; /* Linux 5.14 */
+    }
+    int killed = 1;
+    for (int round = 0; round < KILLS_MAX && killed > 0; round++) {
+        killed = kill_members(group);
+        if (killed > 0) {
+            usleep(1000);
+        }
+    }
+    return killed > 0 ? -EAGAIN : killed;
+}
+
+int cgroup_kill(struct cgroups *cgroups, const char *id)
+{
+    int result = is_id(id) ? 0 : -EINVAL;
+    for (size_t i = 0; i < cgroups->count && result != -EINVAL; i++) {
+        int r = kill_in(&cgroups->items[i], id);
+        result = r < 0 ? r : result;
+    }
+    return result;
+}
+
+int cgroup_remove(struct cgroups *cgroups, const char *id)
+{
+    int result = is_id(id) ? 0 : -EINVAL;
+    for (size_t i = 0; i < cgroups->count && result != -EINVAL; i++) {
+        if (unlinkat(cgroups->items[i].ours_fd, id, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+            result = -errno;
+        }
+    }
+    return result;
+}
+
+/* --- the sweep --- */
+
+static bool is_seen(const struct cgroups *cgroups, size_t before, const char *id)
+{
+    struct stat status;
+    for (size_t i = 0; i < before; i++) {
+        if (fstatat(cgroups->items[i].ours_fd, id, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int visit_hierarchy(const struct cgroups *cgroups, size_t index,
+                           void (*visit)(const char *id, void *user_data), void *user_data)
+{
+    int fd = open_directory(cgroups->items[index].ours_fd, ".");
+    CLEANUP_DIR DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (directory == NULL) {
+        int error = fd < 0 ? fd : -errno;
+        cleanup_close_fd(&fd);
+        return error;
+    }
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        if (entry->d_type == DT_DIR && is_id(entry->d_name) &&
+            !is_seen(cgroups, index, entry->d_name)) {
+            visit(entry->d_name, user_data);
+        }
+    }
+    return 0;
+}
+
+int cgroups_each(struct cgroups *cgroups, void (*visit)(const char *id, void *user_data),
+                 void *user_data)
+{
+    int r = 0;
+    for (size_t i = 0; i < cgroups->count && r == 0; i++) {
+        r = visit_hierarchy(cgroups, i, visit, user_data);
+    }
+    return r;
+}
