@@ -26,7 +26,7 @@
 #define SANDBOX_TREE     "/srv/share"
 #define SANDBOX_CONFIG   "/var/cfg"
 #define SANDBOX_EMPTY    "/var/empty"
-#define SANDBOX_PROGRAMS "/libexec" /* our shared objects that servers preload */
+#define SANDBOX_PROGRAMS "/libexec" /* the supervisor's directory: what servers preload */
 
 struct sandbox_template; /* what all sandboxes have in common: the template root, the seccomp
                             programs */
@@ -36,7 +36,6 @@ struct sandbox_settings {
     const char *run;  /* [broker] run; RUN/template is the mount point, in the private namespace */
     const char *supervisor; /* path of cdss-supervisor; other programs of ours lie beside it */
     const char *fusermount; /* path of the stand-in for fusermount that readers call */
-    const char *programs;   /* the directory whose *.so appear at SANDBOX_PROGRAMS; NULL: none */
     uint32_t uid_per_share;
 };
 

@@ -4,7 +4,6 @@
 
 #include "cleanup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -169,27 +168,6 @@ static int fill_programs(int source, int root)
     return r == -ENOENT ? 0 : r; /* a root without a shell is as good */
 }
 
-/* Our shared objects that definitions name by {{programs}}: copies, for the reason given below. */
-static int copy_preloads(const char *programs, int root)
-{
-    CLEANUP_DIR DIR *directory = opendir(programs);
-    struct dirent *entry;
-    int r = 0;
-
-    if (directory == NULL) {
-        return -errno;
-    }
-    while (r == 0 && (entry = readdir(directory)) != NULL) {
-        size_t length = strlen(entry->d_name);
-        char to[sizeof entry->d_name + 8];
-        if (length > 3 && strcmp(entry->d_name + length - 3, ".so") == 0) {
-            snprintf(to, sizeof to, "libexec/%s", entry->d_name);
-            r = copy_file(dirfd(directory), entry->d_name, root, to, 0755);
-        }
-    }
-    return r;
-}
-
 /* The directory, not the programs one by one: which there are is the protocols' business. */
 static int add_our_programs(const char *supervisor, int root)
 {
@@ -229,11 +207,7 @@ static int fill(const struct sandbox_settings *settings, int root, char *why, si
          * running broker must not change its sandboxes. */
         r = copy_file(AT_FDCWD, settings->fusermount, root, "bin/fusermount", 0755);
     }
-    if (r < 0) {
-        return sandbox_why(why, why_size, r, "copying %s", settings->fusermount);
-    }
-    r = settings->programs != NULL ? copy_preloads(settings->programs, root) : 0;
-    return r < 0 ? sandbox_why(why, why_size, r, "copying from %s", settings->programs) : 0;
+    return r < 0 ? sandbox_why(why, why_size, r, "copying %s", settings->fusermount) : 0;
 }
 
 static int mount_tmpfs(const char *at)

@@ -208,6 +208,16 @@ int tree_make_contents(int shares_fd, const char *id, const char *path, char *re
     return r;
 }
 
+int tree_remove_contents(int shares_fd, const char *id, const char *contents)
+{
+    CLEANUP_CLOSE int tree_fd = open_tree_of(shares_fd, id);
+
+    if (tree_fd < 0) {
+        return tree_fd == -ENOENT ? 0 : tree_fd;
+    }
+    return remove_entry(tree_fd, contents, AT_REMOVEDIR);
+}
+
 int tree_unlink(int shares_fd, const char *id, const char *path, const char *contents)
 {
     CLEANUP_CLOSE int tree_fd = open_tree_of(shares_fd, id);

@@ -36,6 +36,9 @@ int tree_make_contents(int shares_fd, const char *id, const char *path, char *re
  * are empty then. 0 also when it is gone already. */
 int tree_unlink(int shares_fd, const char *id, const char *path, const char *contents);
 
+/* Takes back only the directory for the contents of an image. 0 also when it is gone already. */
+int tree_remove_contents(int shares_fd, const char *id, const char *contents);
+
 /* Removes the whole tree: renamed to a tombstone (".gone-ID") first, then emptied. 0 also when it
  * is gone already. */
 int tree_remove(int shares_fd, const char *id);

@@ -1,0 +1,45 @@
+/*
+ * The daemon's one context object: everything that lives as long as cdssd does. Nothing else in the
+ * broker is global and mutable.
+ */
+#pragma once
+
+#include "cgroup.h"
+#include "definition.h"
+#include "firewall.h"
+#include "gallery.h"
+#include "loop.h"
+#include "peer.h"
+#include "registry.h"
+#include "sandbox.h"
+#include "settings.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct share;
+struct control;
+
+struct broker {
+    struct settings settings;
+    struct definitions *definitions;
+    struct peer_rules peers;
+    struct loop *loop;
+    struct registry *registry;
+    struct loop_watch *registry_watch;
+    struct firewall *firewall;
+    struct cgroups *cgroups;
+    struct sandbox_template *sandboxes;
+    struct gallery *gallery;
+    struct control *control;
+    struct loop_watch *signal_watch;
+    int signal_fd, lock_fd;
+    int images_fd;     /* the repository */
+    int shares_fd;     /* SHARES */
+    int run_shares_fd; /* RUN/shares: a directory per live share for its control socket and deadline
+                        */
+    uint64_t started;  /* s since the epoch */
+    struct share *shares; /* newest first */
+    uint32_t n_shares;
+    bool stopping; /* the loop ends when no share is being prepared or ended */
+};

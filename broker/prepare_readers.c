@@ -1,0 +1,216 @@
+/*
+ * FUSE readers and images for a live sandbox. What joins a sandbox's mount namespace does so in a
+ * child process with a time limit; what touches FUSE there does so as the share's own user.
+ */
+#include "beneath.h"
+#include "cleanup.h"
+#include "prepare_job.h"
+#include "supervision.h"
+#include "tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define READER_MS 10000
+
+/* Runs `work` in a child process that gives its result as exit status; a child that takes longer
+ * than `timeout_ms` is killed. Waits on FUSE end with SIGKILL. 0, a positive status, or -ETIMEDOUT.
+ */
+static int in_child(int (*work)(void *argument), void *argument, int timeout_ms)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid < 0) {
+        return -errno;
+    }
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(work(argument));
+    }
+    CLEANUP_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd wait = {.fd = pidfd, .events = POLLIN};
+    int n = poll(&wait, 1, timeout_ms);
+    if (n <= 0) {
+        kill(pid, SIGKILL);
+    }
+    waitpid(pid, &status, 0);
+    if (n <= 0) {
+        return -ETIMEDOUT;
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+struct look {
+    const char *contents;
+    int pidfd;
+    uid_t uid;
+};
+
+/* In a child, as the share's own user: root touches no FUSE. Exit status 0: something is shown. */
+static int look_inside(void *argument)
+{
+    const struct look *look = argument;
+
+    if (setns(look->pidfd, CLONE_NEWNS) < 0 ||
+        syscall(SYS_setresgid, look->uid, look->uid, look->uid) < 0 ||
+        syscall(SYS_setresuid, look->uid, look->uid, look->uid) < 0) {
+        return 2;
+    }
+    CLEANUP_CLOSE int tree = open(SANDBOX_TREE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_CLOSE int inside = beneath_open(tree, look->contents, O_RDONLY | O_DIRECTORY);
+    CLEANUP_DIR DIR *directory = inside < 0 ? NULL : fdopendir(inside);
+    if (directory == NULL) {
+        return 1;
+    }
+    TAKE_FD(inside);
+    return readdir(directory) == NULL ? 1 : 0;
+}
+
+struct removal {
+    const char *contents;
+    int pidfd;
+};
+
+static int remove_contents(void *argument)
+{
+    const struct removal *removal = argument;
+
+    return sandbox_remove_image(removal->pidfd, removal->contents) < 0;
+}
+
+static void check_reader(struct job *job, struct job_image *image, int pidfd)
+{
+    struct look look = {
+        .contents = image->row.contents, .pidfd = pidfd, .uid = job->share->row.uid_first + 2};
+    struct removal removal = {.contents = image->row.contents, .pidfd = pidfd};
+
+    int r = in_child(look_inside, &look, READER_MS);
+    if (r == 0) {
+        return;
+    }
+    in_child(remove_contents, &removal, READER_MS);
+    tree_remove_contents(job->broker->shares_fd, job->share->row.id, image->row.contents);
+    image->row.contents[0] = '\0';
+    snprintf(image->row.note, sizeof image->row.note, "%s",
+             r == -ETIMEDOUT ? "its reader did not answer"
+                             : "it is damaged: nothing in it can be read");
+}
+
+void job_check_readers(struct job *job, int pidfd)
+{
+    for (uint32_t i = 0; i < job->n_images; i++) {
+        if (job->images[i].driver == IMAGE_DRIVER_FUSEISO) {
+            check_reader(job, &job->images[i], pidfd);
+        }
+    }
+}
+
+/* -- adding to a live sandbox -- */
+
+struct addition {
+    struct job *job;
+    struct sandbox_image image;
+    int fd; /* to the worker: the reason, and a descriptor for FUSE */
+};
+
+/* In a child: it joins the sandbox's mount namespace and cannot come back. */
+static int show_image(void *argument)
+{
+    struct addition *addition = argument;
+    const struct job *job = addition->job;
+    char why[400] = "";
+
+    int r = sandbox_add_image(job->broker->sandboxes, job->share->pidfd, job->share->row.uid_first,
+                              job->owner, job->group, &addition->image, why, sizeof why);
+    if (r < 0) {
+        snprintf(why, sizeof why, "%s", why[0] != '\0' ? why : strerror(-r));
+        worker_tell(addition->fd, why, sizeof why, NULL, 0);
+        return 1;
+    }
+    worker_tell(addition->fd, why, sizeof why, &addition->image.fuse_fd,
+                addition->image.fuse_fd >= 0 ? 1 : 0);
+    return 0;
+}
+
+static int add_reader(struct job *job, const struct job_image *image, int fuse_fd)
+{
+    struct supervisor_service service;
+
+    int r = job_reader(image, &service);
+    return r < 0 ? r
+                 : supervision_add_reader(job->broker->run_shares_fd, job->share->row.id, &service,
+                                          fuse_fd, READER_MS);
+}
+
+static int add_image(struct job *job, struct job_image *image)
+{
+    char why[400] = "it did not answer";
+    int pair[2], fds[4] = {-1, -1, -1, -1};
+    unsigned n_fds = 0;
+
+    if (image->driver == IMAGE_DRIVER_NONE) {
+        return 0;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        return -errno;
+    }
+    CLEANUP_CLOSE int mine = pair[0];
+    CLEANUP_CLOSE int its = pair[1];
+    struct addition addition = {.job = job,
+                                .image = {.contents = image->row.contents,
+                                          .mount_fd = image->mount_fd,
+                                          .idmap = image_can_idmap(image->file.info.type),
+                                          .fuse_fd = -1},
+                                .fd = its};
+    int r = in_child(show_image, &addition, READER_MS);
+    close(TAKE_FD(its));
+    if (worker_hear(mine, why, sizeof why, fds, &n_fds) == (ssize_t)sizeof why) {
+        why[sizeof why - 1] = '\0';
+    }
+    CLEANUP_CLOSE int fuse_fd = n_fds > 0 ? fds[0] : -1;
+    if (r == 0 && image->driver == IMAGE_DRIVER_FUSEISO) {
+        r = add_reader(job, image, fuse_fd);
+    }
+    if (r != 0) {
+        return job_fail(job, -EIO, "image", "The contents of \"%s\" could not be shown: %s.",
+                        job_printable(image->row.path.text), why);
+    }
+    return 0;
+}
+
+static void take_back(struct job *job)
+{
+    for (uint32_t i = 0; i < job->n_images; i++) {
+        struct removal removal = {.contents = job->images[i].row.contents,
+                                  .pidfd = job->share->pidfd};
+        if (removal.contents[0] != '\0') {
+            in_child(remove_contents, &removal, READER_MS);
+        }
+    }
+    job_unlink_images(job);
+}
+
+int job_add_images(struct job *job)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; r == 0 && i < job->n_images; i++) {
+        r = add_image(job, &job->images[i]);
+    }
+    if (r < 0) {
+        take_back(job);
+        return r;
+    }
+    job_check_readers(job, job->share->pidfd);
+    return 0;
+}

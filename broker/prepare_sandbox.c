@@ -1,0 +1,258 @@
+/*
+ * From a tree to a sandbox whose supervisor says that it is ready.
+ */
+#include "cleanup.h"
+#include "log.h"
+#include "prepare_job.h"
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define READY_MS  30000
+#define READER_MS 10000
+#define SHARE_MEMORY                                                                               \
+    (512ull * 1024 * 1024) /* page cache of the files read counts, and gives way                   \
+                            */
+#define SHARE_PROCESSES 256
+
+/* -- ports -- */
+
+int job_bind_ports(struct job *job)
+{
+    const struct settings *settings = &job->broker->settings;
+    const struct registry_share *row = &job->share->row;
+
+    for (uint32_t i = 0; i < row->n_protocols; i++) {
+        const struct definition *definition =
+            definitions_find(job->broker->definitions, row->protocols[i].name.text);
+        struct ports_request request = {.first = settings->ports.first,
+                                        .last = settings->ports.last,
+                                        .uid = row->uid_first + 2,
+                                        .mark = row->mark};
+        for (uint32_t j = 0; j < definition->n_ports; j++) {
+            request.tcp |= definition->ports[j].transport == IPPROTO_TCP;
+            request.udp |= definition->ports[j].transport == IPPROTO_UDP;
+        }
+        int r = ports_bind(&request, &job->ports[i]);
+        if (r == -EADDRINUSE) {
+            return job_fail(job, r, "",
+                            "No port of [network] ports=%u-%u is free for %s; nothing was shared.",
+                            settings->ports.first, settings->ports.last, definition->name.text);
+        }
+        if (r < 0) {
+            return job_fail(job, r, "", "No port could be bound for %s: %s; nothing was shared.",
+                            definition->name.text, strerror(-r));
+        }
+    }
+    return 0;
+}
+
+/* -- RUN/shares/ID -- */
+
+static int make_deadline(struct job *job, int directory)
+{
+    struct supervisor_deadline deadline = {.boottime_ns = job->share->row.deadline_ns};
+    CLEANUP_CLOSE int fd =
+        openat(directory, "deadline", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+    if (fd < 0 || fchmod(fd, 0644) < 0) {
+        return -errno;
+    }
+    if (write(fd, &deadline, sizeof deadline) != (ssize_t)sizeof deadline) {
+        return -EIO;
+    }
+    /* The sandbox gets a descriptor that can only read, of a file that root owns. */
+    job->deadline_fd = openat(directory, "deadline", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return job->deadline_fd < 0 ? -errno : 0;
+}
+
+static int make_control(struct job *job, int directory)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    job->control_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (job->control_fd < 0) {
+        return -errno;
+    }
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/control", directory);
+    if (bind(job->control_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        listen(job->control_fd, 4) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+static int make_status(struct job *job)
+{
+    job->status_fd = memfd_create("status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (job->status_fd < 0 || ftruncate(job->status_fd, sizeof(struct supervisor_status)) < 0 ||
+        fcntl(job->status_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+static int make_run_directory(struct job *job)
+{
+    const char *id = job->share->row.id;
+    int ready[2];
+
+    if (mkdirat(job->broker->run_shares_fd, id, 0700) < 0) {
+        return -errno;
+    }
+    CLEANUP_CLOSE int directory =
+        openat(job->broker->run_shares_fd, id, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (directory < 0 || pipe2(ready, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    job->ready_read_fd = ready[0];
+    job->ready_write_fd = ready[1];
+    int r = make_deadline(job, directory);
+    r = r < 0 ? r : make_control(job, directory);
+    return r < 0 ? r : make_status(job);
+}
+
+/* -- the sandbox -- */
+
+static int born(const struct sandbox *sandbox, void *user_data)
+{
+    struct job *job = user_data;
+    struct prepare_born message = {
+        .kind = PREPARE_BORN, .pid = sandbox->pid, .start_time = process_start_time(sandbox->pid)};
+
+    int r = cgroup_enter(job->broker->cgroups, job->share->row.id, sandbox->pid);
+    if (r < 0) {
+        return r;
+    }
+    return worker_tell(job->fd, &message, sizeof message, &sandbox->pidfd, 1);
+}
+
+static int open_tree_directory(const struct job *job)
+{
+    int fd = openat(job->broker->shares_fd, job->share->row.id,
+                    O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static uint32_t collect_images(const struct job *job, struct sandbox_image *images)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < job->n_images; i++) {
+        const struct job_image *image = &job->images[i];
+        if (image->driver != IMAGE_DRIVER_NONE) {
+            images[n++] = (struct sandbox_image){.contents = image->row.contents,
+                                                 .mount_fd = image->mount_fd,
+                                                 .idmap = image_can_idmap(image->file.info.type),
+                                                 .fuse_fd = -1};
+        }
+    }
+    return n;
+}
+
+static int start(struct job *job, const struct job_plan *plan)
+{
+    struct sandbox_image images[PREPARE_IMAGES_MAX];
+    char why[400] = "";
+    CLEANUP_CLOSE int tree = open_tree_directory(job);
+    struct sandbox_request request = {
+        .id = job->share->row.id,
+        .hostname = "cdss",
+        .uid_first = job->share->row.uid_first,
+        .tree_fd = tree,
+        .owner = job->owner,
+        .group = job->group,
+        .images = images,
+        .n_images = collect_images(job, images),
+        .files = plan->files,
+        .n_files = plan->n_files,
+        .plan = plan->plan,
+        .any_host = plan->any_host,
+    };
+
+    if (tree < 0) {
+        return tree;
+    }
+    int r =
+        sandbox_start(job->broker->sandboxes, &request, born, job, &job->sandbox, why, sizeof why);
+    if (r < 0) {
+        return job_fail(job, r, "", "The sandbox could not be made: %s; nothing was shared.",
+                        why[0] != '\0' ? why : strerror(-r));
+    }
+    return 0;
+}
+
+int job_start_sandbox(struct job *job)
+{
+    const struct cgroup_limits limits = {.memory = SHARE_MEMORY, .processes = SHARE_PROCESSES};
+    CLEANUP_CLOSE int group = -1;
+    struct job_plan plan = {0};
+
+    int r = make_run_directory(job);
+    if (r < 0) {
+        return job_fail(job, r, "", "The share's run directory could not be made: %s.",
+                        strerror(-r));
+    }
+    r = cgroup_create(job->broker->cgroups, job->share->row.id, &limits, &group);
+    if (r < 0) {
+        return job_fail(job, r, "", "The share's control group could not be made: %s.",
+                        strerror(-r));
+    }
+    r = job_make_plan(job, &plan);
+    if (r == 0) {
+        r = start(job, &plan);
+    }
+    job_free_plan(&plan);
+    for (uint32_t i = 0; i < job->share->row.n_protocols; i++) {
+        ports_close(&job->ports[i]); /* the supervisor has them now */
+    }
+    close(TAKE_FD(job->ready_write_fd));
+    return r;
+}
+
+/* -- readiness -- */
+
+/* What the supervisor wrote is hostile: fixed size, cut, made printable. */
+static int judge(struct job *job, struct supervisor_ready *ready)
+{
+    ready->service[sizeof ready->service - 1] = '\0';
+    ready->reason[sizeof ready->reason - 1] = '\0';
+    if (ready->failed == 0) {
+        return 0;
+    }
+    return job_fail(job, -ECANCELED, "protocol",
+                    "The server for %s is not fit to start: %s; nothing was shared.",
+                    job_printable(ready->service), job_printable(ready->reason));
+}
+
+int job_await_ready(struct job *job)
+{
+    struct supervisor_ready ready;
+    struct pollfd wait = {.fd = job->ready_read_fd, .events = POLLIN};
+
+    int n = poll(&wait, 1, READY_MS);
+    if (n == 0) {
+        return job_fail(job, -ETIMEDOUT, "",
+                        "The servers were not ready within %d seconds; nothing was shared.",
+                        READY_MS / 1000);
+    }
+    ssize_t length = read(job->ready_read_fd, &ready, sizeof ready);
+    if (length != (ssize_t)sizeof ready) {
+        return job_fail(job, -EPIPE, "",
+                        "The sandbox ended before it was ready; nothing was shared.");
+    }
+    int r = judge(job, &ready);
+    if (r == 0) {
+        job_check_readers(job, job->sandbox.pidfd);
+    }
+    return r;
+}

@@ -1,0 +1,161 @@
+#include "recover.h"
+
+#include "beneath.h"
+#include "cleanup.h"
+#include "log.h"
+#include "process.h"
+#include "share.h"
+#include "tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define WAIT_MS 5000
+
+/* A live sandbox has its pid at its start time, under the share's own uid, and its directories. */
+static bool is_whole(const struct broker *broker, const struct registry_share *row, int pidfd)
+{
+    char path[64];
+    struct stat status;
+
+    if (!row->active || row->deadline_ns <= loop_now() ||
+        process_start_time(row->pid) != row->pid_start) {
+        return false;
+    }
+    struct pollfd dead = {.fd = pidfd, .events = POLLIN};
+    if (process_uid(row->pid) != row->uid_first || poll(&dead, 1, 0) != 0) {
+        return false;
+    }
+    snprintf(path, sizeof path, "%s/control", row->id);
+    if (fstatat(broker->run_shares_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fstatat(broker->shares_fd, row->id, &status, AT_SYMLINK_NOFOLLOW) < 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < row->n_protocols; i++) {
+        if (definitions_find(broker->definitions, row->protocols[i].name.text) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* True when the row was taken over by a live share. */
+static bool take_up(struct broker *broker, struct registry_share *row)
+{
+    CLEANUP_CLOSE int pidfd = row->pid > 0 ? (int)syscall(SYS_pidfd_open, row->pid, 0) : -1;
+    char user[USER_NAME_MAX + 1];
+
+    memcpy(user, row->user.text, sizeof user);
+    if (pidfd < 0 || !is_whole(broker, row, pidfd)) {
+        return false;
+    }
+    if (share_adopt(broker, row, TAKE_FD(pidfd)) < 0) {
+        return false;
+    }
+    log_write(LOG_LEVEL_INFO, "share.resumed", user, "it lived through the restart");
+    return true;
+}
+
+static bool is_live(const char *id, void *user_data)
+{
+    const struct broker *broker = user_data;
+
+    for (const struct share *share = broker->shares; share != NULL; share = share->next) {
+        if (strcmp(share->row.id, id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void end_group(const char *id, void *user_data)
+{
+    struct broker *broker = user_data;
+    int r;
+
+    if (is_live(id, broker)) {
+        return;
+    }
+    cgroup_kill(broker->cgroups, id);
+    for (int i = 0; (r = cgroup_remove(broker->cgroups, id)) == -EBUSY && i < WAIT_MS / 10; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    if (r < 0) {
+        log_write(LOG_LEVEL_ERROR, "recover.cgroup", NULL, "%s: %s", id, strerror(-r));
+    }
+}
+
+/* RUN/shares/ID of shares that are gone. */
+static void sweep_run_directory(struct broker *broker)
+{
+    int fd = openat(broker->run_shares_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_DIR DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] != '.' && !is_live(entry->d_name, broker)) {
+            beneath_remove(broker->run_shares_fd, entry->d_name, 100);
+        }
+    }
+}
+
+static int install_firewall(struct broker *broker)
+{
+    uint32_t n = broker->n_shares;
+    CLEANUP_FREE struct firewall_share *shares = calloc(n + 1, sizeof *shares);
+    CLEANUP_FREE struct firewall_service *services =
+        calloc((n + 1) * FIREWALL_SERVICES_MAX, sizeof *services);
+    uint32_t i = 0;
+
+    if (shares == NULL || services == NULL) {
+        return -ENOMEM;
+    }
+    for (const struct share *share = broker->shares; share != NULL; share = share->next, i++) {
+        share_firewall(share, services + (size_t)i * FIREWALL_SERVICES_MAX, &shares[i]);
+    }
+    if (n == 0) {
+        firewall_flush_all(broker->firewall);
+    }
+    return firewall_install(broker->firewall, shares, n);
+}
+
+int recover(struct broker *broker, char *why, size_t why_size)
+{
+    struct registry_share *rows = NULL;
+    uint32_t count = 0;
+
+    int r = registry_load(broker->registry, &rows, &count);
+    if (r < 0) {
+        snprintf(why, why_size, "the registry cannot be read: %s", strerror(-r));
+        return r;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        char id[SHARE_ID_SIZE];
+        memcpy(id, rows[i].id, sizeof id);
+        bool expired = rows[i].deadline_ns <= loop_now();
+        if (!take_up(broker, &rows[i])) {
+            registry_end(broker->registry, id, expired ? "expired" : "lost in a restart", NULL,
+                         NULL);
+        }
+    }
+    registry_shares_free(rows, count);
+    cgroups_each(broker->cgroups, end_group, broker);
+    sweep_run_directory(broker);
+    tree_sweep(broker->shares_fd, is_live, broker);
+    r = install_firewall(broker);
+    if (r < 0) {
+        snprintf(why, why_size, "the firewall's base rules were refused: %s%s", strerror(-r),
+                 r == -EPERM ? " (is another cdssd running, or a foreign table named cdss?)" : "");
+        return r;
+    }
+    share_refuse_strangers(broker);
+    return 0;
+}

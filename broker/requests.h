@@ -1,0 +1,12 @@
+/*
+ * Which request may come from whom, and who handles it: one table.
+ */
+#pragma once
+
+#include "control.h"
+#include "wire.h"
+
+/* Handles one decoded request; it is answered now or later, exactly once. -EACCES: not for this
+ * peer's role; -EPROTO: no request at all (an answer's id). Both cost the peer its connection. */
+int request_handle(struct broker *broker, struct connection *connection,
+                   const struct wire_message *message);

@@ -1,0 +1,101 @@
+/*
+ * Adding images to a live share: the preparing worker links and mounts them, the registry records
+ * them, and only then the caller hears that they are there. A failure leaves the share as it was.
+ */
+#include "answer.h"
+#include "cleanup.h"
+#include "log.h"
+#include "prepare.h"
+#include "share_steps.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct addition {
+    struct share *share;
+    uint32_t left; /* rows not yet durable */
+    int error;
+};
+
+static void recorded(int error, void *user_data)
+{
+    struct addition *addition = user_data;
+    struct share *share = addition->share;
+
+    share->writes--;
+    addition->error = error < 0 ? error : addition->error;
+    if (--addition->left > 0) {
+        return;
+    }
+    struct connection *connection = share_next_waiter(share, WAIT_ADD, NULL);
+    if (connection != NULL && addition->error < 0) {
+        connection_refuse(connection, "",
+                          "The images are shared, but the registry cannot be written; see the "
+                          "broker's log.");
+    } else if (connection != NULL) {
+        answer_share(connection, share);
+        connection_done(connection, 0, "%s", "");
+    }
+    free(addition);
+    if (share->state == SHARE_ENDING) {
+        share_continue_end(share);
+    }
+}
+
+void share_added(struct share *share, uint32_t count)
+{
+    struct addition *addition = calloc(1, sizeof *addition);
+
+    if (addition == NULL) {
+        share_add_failed(share, "", "The broker is out of memory.");
+        return;
+    }
+    addition->share = share;
+    addition->left = count;
+    log_write(LOG_LEVEL_INFO, "share.added", share->row.user.text, "%u images", count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct registry_image *image = &share->row.images[share->row.n_images - count + i];
+        share->writes++;
+        int r =
+            registry_add_image(share->broker->registry, share->row.id, image, recorded, addition);
+        if (r < 0) {
+            recorded(r, addition);
+        }
+    }
+}
+
+void share_add_failed(struct share *share, const char *field, const char *sentence)
+{
+    struct connection *connection = share_next_waiter(share, WAIT_ADD, NULL);
+
+    log_write(LOG_LEVEL_WARN, "share.add", share->row.user.text, "%s", sentence);
+    if (connection != NULL) {
+        connection_refuse(connection, field, "%s", sentence);
+    }
+}
+
+int share_add_images(struct share *share, const struct image_path *paths, uint32_t count,
+                     struct connection *connection)
+{
+    CLEANUP_FREE struct preparation *preparation = calloc(1, sizeof *preparation);
+
+    if (preparation == NULL) {
+        return -ENOMEM;
+    }
+    if (share->worker != NULL) {
+        return -EBUSY;
+    }
+    preparation->adding = true;
+    preparation->n_images = count;
+    memcpy(preparation->images, paths, count * sizeof *paths);
+    int r = share_wait(share, connection, WAIT_ADD);
+    if (r == 0) {
+        r = share_start_worker(share, preparation);
+        if (r < 0) {
+            connection_later(share_next_waiter(share, WAIT_ADD, NULL), NULL, NULL);
+        } else {
+            TAKE_PTR(preparation);
+        }
+    }
+    return r;
+}

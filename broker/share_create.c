@@ -1,0 +1,159 @@
+/*
+ * From a checked request to an active share: record the row, prepare, open the firewall, record
+ * that it is active, answer. Whatever fails on the way, share_end() undoes.
+ */
+#include "share.h"
+
+#include "answer.h"
+#include "cleanup.h"
+#include "log.h"
+#include "prepare.h"
+#include "share_steps.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define UID_BLOCKS  4096u
+#define NOT_WRITTEN "The registry cannot be written, see the broker's log; nothing was shared."
+
+void share_preparing_failed(struct share *share, const char *field, const char *sentence)
+{
+    if (share->state == SHARE_ENDING) {
+        return;
+    }
+    snprintf(share->sentence, sizeof share->sentence, "%s", sentence);
+    snprintf(share->field, sizeof share->field, "%s", field);
+    log_write(LOG_LEVEL_WARN, "share.failed", share->row.user.text, "%s", sentence);
+    share_end(share, "it could not be prepared");
+}
+
+static void activated(int error, void *user_data)
+{
+    struct share *share = user_data;
+    struct connection *connection;
+
+    share->writes--;
+    if (share->state == SHARE_ENDING) {
+        share_continue_end(share);
+        return;
+    }
+    if (error < 0) {
+        share_preparing_failed(share, "", NOT_WRITTEN);
+        return;
+    }
+    share->state = SHARE_ACTIVE;
+    log_write(LOG_LEVEL_INFO, "share.active", share->row.user.text,
+              "id %s, %u images, %u clients, %u protocols, for %llu s, asked by %s", share->row.id,
+              share->row.n_images, share->row.n_clients, share->row.n_protocols,
+              (unsigned long long)share_remaining(share), share->row.requester);
+    while ((connection = share_next_waiter(share, WAIT_CREATE, NULL)) != NULL) {
+        answer_share(connection, share);
+        connection_done(connection, 0, "%s", "");
+    }
+}
+
+void share_prepared(struct share *share)
+{
+    struct firewall_service services[FIREWALL_SERVICES_MAX];
+    struct firewall_share rules;
+    char sentence[SHARE_SENTENCE_SIZE];
+
+    if (share->state != SHARE_PREPARING) {
+        return;
+    }
+    share_progress(share, PREPARE_STEPS, PREPARE_STEPS, "opening the firewall");
+    share_refuse_strangers(share->broker);
+    share_firewall(share, services, &rules);
+    int r = firewall_share_add(share->broker->firewall, &rules);
+    if (r < 0) {
+        snprintf(sentence, sizeof sentence,
+                 "The firewall refused the share's rules (%s); nothing was shared.", strerror(-r));
+        share_preparing_failed(share, "", sentence);
+        return;
+    }
+    share->firewall_up = true;
+    share->row.active = true;
+    r = share_set_timer(share);
+    if (r == 0) {
+        share->writes++;
+        r = registry_activate(share->broker->registry, &share->row, activated, share);
+        share->writes -= r < 0;
+    }
+    if (r < 0) {
+        share_preparing_failed(share, "", "The broker is out of memory; nothing was shared.");
+    }
+}
+
+static void recorded(int error, void *user_data)
+{
+    struct share *share = user_data;
+
+    share->writes--;
+    if (share->state == SHARE_ENDING) {
+        share_continue_end(share);
+        return;
+    }
+    if (error < 0) {
+        share_preparing_failed(share, "", NOT_WRITTEN);
+        return;
+    }
+    share->recorded = true;
+    int r = share_prepare(share);
+    if (r < 0) {
+        share_preparing_failed(share, "",
+                               "The broker could not start a process; nothing was "
+                               "shared.");
+    }
+}
+
+static bool is_used(const struct broker *broker, uint32_t mark, uint32_t uid_first)
+{
+    for (const struct share *share = broker->shares; share != NULL; share = share->next) {
+        if (share->row.mark == mark || share->row.uid_first == uid_first) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A fresh id, mark and uid block. */
+static void number_share(struct broker *broker, struct registry_share *row)
+{
+    unsigned char random[8];
+
+    getrandom(random, sizeof random, 0);
+    for (size_t i = 0; i < sizeof random; i++) {
+        snprintf(row->id + 2 * i, 3, "%02x", random[i]);
+    }
+    /* Both counters go round: a number that a long-lived share still has is passed over. */
+    do {
+        row->mark = broker->settings.mark_prefix << 24 | registry_next_mark(broker->registry);
+    } while (is_used(broker, row->mark, 0));
+    do {
+        uint32_t block =
+            registry_next_block(broker->registry) % settings_uid_blocks(&broker->settings);
+        row->uid_first = broker->settings.uid_first + block * broker->settings.uid_per_share;
+    } while (is_used(broker, 0, row->uid_first));
+}
+
+int share_create(struct broker *broker, struct registry_share *row, struct connection *connection)
+{
+    number_share(broker, row);
+    struct share *share = share_new(broker, row);
+    int r = share == NULL ? -ENOMEM : share_wait(share, connection, WAIT_CREATE);
+
+    if (share == NULL) {
+        return r;
+    }
+    if (r == 0) {
+        share->writes++;
+        r = registry_record(broker->registry, &share->row, recorded, share);
+        share->writes -= r < 0;
+    }
+    if (r < 0) {
+        share_preparing_failed(share, "", "The broker is out of memory; nothing was shared.");
+    }
+    return 0;
+}

@@ -1,0 +1,125 @@
+/*
+ * A later (or earlier) end for a live share.
+ */
+#include "share.h"
+
+#include "answer.h"
+#include "beneath.h"
+#include "cleanup.h"
+#include "share_steps.h"
+#include "supervision.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+
+#define NS_PER_S 1000000000ull
+
+struct extension {
+    struct share *share;
+    struct connection *connection;
+};
+
+static void extended(int error, void *user_data)
+{
+    CLEANUP_FREE struct extension *extension = user_data;
+    struct share *share = extension->share;
+
+    share->writes--;
+    if (extension->connection != NULL) {
+        if (error < 0) {
+            connection_refuse(extension->connection, "",
+                              "The share of %s was extended, but the registry cannot be written; "
+                              "see the broker's log.",
+                              share->row.user.text);
+        } else {
+            answer_share(extension->connection, share);
+            connection_done(extension->connection, 0, "%s", "");
+        }
+    }
+    if (share->state == SHARE_ENDING) {
+        share_continue_end(share);
+    }
+}
+
+static void extension_abandoned(struct connection *connection, void *user_data)
+{
+    struct extension *extension = user_data;
+
+    (void)connection;
+    extension->connection = NULL;
+}
+
+/* The file that both supervisors trust; written by root alone, with one call. */
+static int write_deadline(const struct share *share, uint64_t deadline_ns)
+{
+    char path[SHARE_ID_SIZE + 16];
+    struct supervisor_deadline deadline = {.boottime_ns = deadline_ns};
+
+    snprintf(path, sizeof path, "%s/deadline", share->row.id);
+    CLEANUP_CLOSE int fd = beneath_open(share->broker->run_shares_fd, path, O_WRONLY);
+    if (fd < 0) {
+        return fd;
+    }
+    ssize_t written = pwrite(fd, &deadline, sizeof deadline, 0);
+    return written < 0 ? -errno : written == (ssize_t)sizeof deadline ? 0 : -EIO;
+}
+
+/*
+ * The file first: a supervisor that wakes at the old deadline must find the new one. The firewall
+ * decides whether there is still something to extend.
+ */
+static int move_deadline(struct share *share, uint64_t seconds)
+{
+    struct firewall_service services[FIREWALL_SERVICES_MAX];
+    struct firewall_share rules;
+    uint64_t before = share->row.deadline_ns;
+    uint64_t after = loop_now() + seconds * NS_PER_S;
+
+    int r = write_deadline(share, after);
+    if (r < 0) {
+        return r;
+    }
+    share->row.deadline_ns = after;
+    share_firewall(share, services, &rules);
+    r = firewall_share_extend(share->broker->firewall, &rules);
+    if (r < 0) {
+        share->row.deadline_ns = before;
+        write_deadline(share, before);
+        return r;
+    }
+    share->row.ends = (uint64_t)time(NULL) + seconds;
+    supervision_reload(share->broker->run_shares_fd, share->row.id);
+    return share_set_timer(share);
+}
+
+int share_extend(struct share *share, uint64_t seconds, struct connection *connection)
+{
+    CLEANUP_FREE struct extension *extension = calloc(1, sizeof *extension);
+
+    if (extension == NULL) {
+        return -ENOMEM;
+    }
+    if (share->state != SHARE_ACTIVE || share->row.deadline_ns <= loop_now()) {
+        return -ENOENT;
+    }
+    int r = move_deadline(share, seconds);
+    if (r == -ENOENT) {
+        share_end(share, "expired");
+    }
+    if (r < 0) {
+        return r;
+    }
+    *extension = (struct extension){.share = share, .connection = connection};
+    share->writes++;
+    r = registry_extend(share->broker->registry, share->row.id, share->row.ends,
+                        share->row.deadline_ns, extended, extension);
+    if (r < 0) {
+        share->writes--;
+        return r;
+    }
+    connection_later(connection, extension_abandoned, extension);
+    TAKE_PTR(extension);
+    return 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * What the files of the share's life call of each other (share.c, share_wait.c, share_create.c,
+ * share_prepare.c, share_add.c, share_extend.c, share_end.c), and nobody else.
+ */
+#pragma once
+
+#include "share.h"
+
+struct share *share_new(struct broker *broker, struct registry_share *row); /* row is taken over */
+void share_free(struct share *share);
+void share_release_holds(struct share *share);
+/* At the deadline of the row, the share ends. 0 or -ENOMEM. */
+int share_set_timer(struct share *share);
+
+/* Takes the next waiter of this kind (WAIT_NONE: any) off the list; NULL when there is none. The
+ * caller answers it. ret_what may be NULL. */
+struct connection *share_next_waiter(struct share *share, enum share_waiting what,
+                                     enum share_waiting *ret_what);
+
+/* Starts the preparing worker (prepare.c, share_prepare.c). 0 or a negative errno. */
+int share_prepare(struct share *share);
+
+/* Preparing is finished, well (share->row is complete) or not (share->sentence says why). */
+void share_prepared(struct share *share);
+void share_preparing_failed(struct share *share, const char *field, const char *sentence);
+/* PID 1 exists: watch it. `pidfd` is taken over. */
+int share_born(struct share *share, pid_t pid, uint64_t start_time, int pidfd);
+/* Each waiting creator hears how far it is. */
+void share_progress(struct share *share, uint32_t step, uint32_t steps, const char *text);
+/* The same worker for a preparation (taken over on success). */
+int share_start_worker(struct share *share, struct preparation *preparation);
+/* Goes on with ending when something that it waits for has happened. */
+void share_continue_end(struct share *share);
+/* `count` images at the end of the row are linked and mounted: record them, answer. */
+void share_added(struct share *share, uint32_t count);
+void share_add_failed(struct share *share, const char *field, const char *sentence);

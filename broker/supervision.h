@@ -1,0 +1,21 @@
+/*
+ * The broker's end of a supervisor's control socket, RUN/shares/ID/control, and its status. What
+ * comes from a supervisor is hostile input: sizes are fixed, text is made printable, and nobody
+ * waits for it.
+ */
+#pragma once
+
+#include "supervisor.h"
+
+#include <stdbool.h>
+
+/* Tells the supervisor that its deadline was changed, and does not wait for the answer. It would find
+ * out at the old deadline anyway: this matters when the new one is earlier. */
+void supervision_reload(int run_shares_fd, const char *id);
+
+/* In a worker: hands a further reader to the supervisor; waits at most `timeout_ms` for its answer. */
+int supervision_add_reader(int run_shares_fd, const char *id,
+                           const struct supervisor_service *service, int fuse_fd, int timeout_ms);
+
+/* Reads the status memfd. 0 or a negative errno. */
+int supervision_status(int status_fd, struct supervisor_status *ret);
