@@ -8,18 +8,17 @@ uid_alice=$uid_first uid_bob=$((uid_first + 4))
 mark_alice=0x5b000101 mark_bob=0x5b000102
 alice_services=tcp/8080/21001,tcp/21/21002/ftp,udp/69/21003/tftp
 bob_services=tcp/8080/21011,tcp/21/21012/ftp,udp/69/21013/tftp
-tool_pid='' tool_in='' tool_out='' n_tools=0
+tool_pid='' tool_in='' tool_out=''
 
 # -- the tool --------------------------------------------------------------------------------------
 
 tool_start() {
     local to=$environment_dir/tool.in from=$environment_dir/tool.out
     [ -x "$build_dir/tests/net/firewall_tool" ] || { not_ok "firewall_tool is built"; exit 1; }
-    n_tools=$((n_tools + 1))
     rm -f "$to" "$from"
     mkfifo "$to" "$from"
     server_exec "$build_dir/tests/net/firewall_tool" 0x5b "$uid_first" "$uid_last" <"$to" >"$from" \
-        2>"$environment_dir/broker-$n_tools.log" & # a name that finish looks through
+        2>>"$environment_dir/tool.log" &
     tool_pid=$!
     background+=("$tool_pid")
     exec {tool_in}>"$to" {tool_out}<"$from"
@@ -27,10 +26,10 @@ tool_start() {
     say share 2f $mark_bob "$uid_bob" 1 10.77.2.10,fd77::2:10 $bob_services 3600000
 }
 
-tool_stop() { # SIGNAL
-    kill "-$1" "$tool_pid"
-    wait "$tool_pid" 2>/dev/null
+tool_stop() { # [SIGNAL]; without one it ends by itself, so that a sanitizer has its say
+    [ -z "${1:-}" ] || kill "-$1" "$tool_pid"
     exec {tool_in}>&- {tool_out}<&-
+    wait "$tool_pid" 2>/dev/null
 }
 
 answer='' # of the tool
@@ -306,10 +305,20 @@ expect_talk "the old flow does not reach the old server" "silent|refused" client
     "udp,$server4,69"
 say forget 6f
 expect_talk "when it is forgotten it reaches the new one" bob client1 --source 5000 "udp,$server4,69"
+say end 7f
+say forget 7f
+say share 6f 0x5b000403 "$uid_alice" 1 10.77.1.10 udp/69/21033 3600000
+say share 7f 0x5b000403 "$uid_bob" 1 10.77.1.10 udp/69/21043 3600000
+say add 6f
+expect_talk "a flow of one share" alice client1 --source 5000 "udp,$server4,69"
+say end 6f
+expect "another with the same mark" "ok" add 7f
+expect_talk "is not met by the old flow" bob client1 --source 5000 "udp,$server4,69"
 expect "all flows are flushed" "ok" flush
 ! server conntrack -L --mark 0x5b000000/0xff000000 2>/dev/null | grep -q .
 verdict $? "none is left"
 say end 7f
+say forget 6f
 say forget 7f
 
 server_exec python3 -c 'import socket, time
@@ -387,7 +396,7 @@ else
     first_pid=$tool_pid first_in=$tool_in first_out=$tool_out
     tool_start
     expect "a second owner is refused" "error EPERM" install
-    tool_stop TERM
+    tool_stop
     tool_pid=$first_pid tool_in=$first_in tool_out=$first_out
     tool_stop KILL
     expect_chains "the death of the owner leaves the table" s_2f
@@ -415,5 +424,8 @@ expect "a table that nobody ever owned is replaced" "ok" install 2f
 expect_chains "with what was in it" s_2f
 expect "the table is removed" "ok" uninstall
 expect "and gone" "error ENOENT" check
-tool_stop TERM
-finish
+tool_stop
+sed 's/^/#   /' "$environment_dir/tool.log"
+[ ! -s "$environment_dir/tool.log" ]
+verdict $? "the tool has nothing to complain about"
+[ "$failures" = 0 ]
