@@ -81,9 +81,9 @@ static int serve_listeners(void)
 
 static int serve_hostile(void)
 {
-    kill(1, SIGTERM);
-    kill(1, SIGHUP);
-    kill(1, SIGUSR1);
+    kill(getppid(), SIGTERM);
+    kill(getppid(), SIGHUP);
+    kill(getppid(), SIGUSR1);
     signal(SIGTERM, SIG_IGN);
     kill(0, SIGTERM);
     printf("alive");
@@ -432,6 +432,7 @@ static void test_child(void)
     struct supervisor_ready ready;
     char text[128] = "";
     fixture_open(&fixture);
+    CHECK(setgroups(2, (gid_t[]){7, 8}) == 0); /* so that there is something to drop */
     struct supervisor_service *service = add(&fixture, SUPERVISOR_CONNECTION, "report");
     service->uid = 12345;
     service->gid = 23456;
@@ -440,9 +441,11 @@ static void test_child(void)
     CHECK(ready.failed == 0);
     get(SOCK_STREAM, port, text, sizeof text);
     CHECK_TEXT(text, "12345 12345 23456 0 3 1 1 a b\n");
+    CHECK(setgroups(0, NULL) == 0);
     fixture_close(&fixture);
 }
 
+/* PID 1 is safe by its nature; the second supervisor is a process like any other. */
 static void test_hostile_child(void)
 {
     struct fixture fixture;
@@ -450,10 +453,16 @@ static void test_hostile_child(void)
     char text[64] = "";
     int status;
     fixture_open(&fixture);
-    uint16_t port = add_socket(add(&fixture, SUPERVISOR_CONNECTION, "hostile"), SOCK_STREAM);
-    fixture_start(&fixture, false, &ready);
-    get(SOCK_STREAM, port, text, sizeof text);
-    CHECK_TEXT(text, "alive");
+    struct supervisor_service *services[2] = {add(&fixture, SUPERVISOR_CONNECTION, "hostile"),
+                                              add(&fixture, SUPERVISOR_CONNECTION, "hostile")};
+    services[1]->network_host = 1;
+    uint16_t ports[2] = {add_socket(services[0], SOCK_STREAM),
+                         add_socket(services[1], SOCK_STREAM)};
+    fixture_start(&fixture, true, &ready);
+    for (int i = 0; i < 2; i++) {
+        get(SOCK_STREAM, ports[i], text, sizeof text);
+        CHECK_TEXT(text, "alive");
+    }
     CHECK(!has_ended(&fixture, 200, &status));
     fixture_close(&fixture);
 }
