@@ -88,36 +88,53 @@ static bool is_id(const char *id)
 
 /* --- finding and making OURS --- */
 
+static bool has_processes(int group)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t length;
+    return text_read_file(group, "cgroup.procs", TEXT_MAX, &text, &length) < 0 || length > 0;
+}
+
+static bool is_root_group(int group)
+{
+    struct stat status;
+    return fstatat(group, "cgroup.type", &status, 0) < 0 && errno == ENOENT;
+}
+
 /* A group of the unified hierarchy that gives its children controllers can hold no process itself
  * (cgroups(7), "no internal processes"), but for the root. So the broker moves into a leaf, which
- * helps when it was alone, as in a service with Delegate=yes; otherwise it moves back. */
-static bool enable(int parent_fd, const char *controller, const char *word)
+ * helps when it was alone, as in a service with Delegate=yes; otherwise it moves back. This must be
+ * settled before anything is enabled: "+pids" is accepted in a group with processes, and makes all
+ * groups below it threaded, which nothing can enter. */
+static bool vacate(int group)
 {
-    if (!file_has_word(parent_fd, "cgroup.controllers", controller)) {
-        return false;
+    if (is_root_group(group) || !has_processes(group)) {
+        return true;
     }
-    int r = write_text(parent_fd, "cgroup.subtree_control", word);
-    if (r == -EBUSY) {
-        CLEANUP_CLOSE int leaf = make_directory(parent_fd, LEAF);
-        if (leaf >= 0 && write_text(leaf, "cgroup.procs", "0") == 0) {
-            r = write_text(parent_fd, "cgroup.subtree_control", word);
-            if (r < 0) {
-                write_text(parent_fd, "cgroup.procs", "0");
-            }
-        }
-        if (r < 0) {
-            unlinkat(parent_fd, LEAF, AT_REMOVEDIR);
-        }
+    CLEANUP_CLOSE int leaf = make_directory(group, LEAF);
+    if (leaf >= 0 && write_text(leaf, "cgroup.procs", "0") == 0 && !has_processes(group)) {
+        return true;
     }
-    return r == 0;
+    write_text(group, "cgroup.procs", "0");
+    unlinkat(group, LEAF, AT_REMOVEDIR);
+    return false;
+}
+
+static bool enable(const struct hierarchy *hierarchy, const char *controller, const char *word)
+{
+    return file_has_word(hierarchy->parent_fd, "cgroup.controllers", controller) &&
+           write_text(hierarchy->parent_fd, "cgroup.subtree_control", word) == 0 &&
+           write_text(hierarchy->ours_fd, "cgroup.subtree_control", word) == 0;
 }
 
 static void enable_v2(struct hierarchy *hierarchy)
 {
-    hierarchy->memory = enable(hierarchy->parent_fd, "memory", "+memory") &&
-                        write_text(hierarchy->ours_fd, "cgroup.subtree_control", "+memory") == 0;
-    hierarchy->processes = enable(hierarchy->parent_fd, "pids", "+pids") &&
-                           write_text(hierarchy->ours_fd, "cgroup.subtree_control", "+pids") == 0;
+    bool wanted = file_has_word(hierarchy->parent_fd, "cgroup.controllers", "memory") ||
+                  file_has_word(hierarchy->parent_fd, "cgroup.controllers", "pids");
+    if (wanted && vacate(hierarchy->parent_fd)) {
+        hierarchy->memory = enable(hierarchy, "memory", "+memory");
+        hierarchy->processes = enable(hierarchy, "pids", "+pids");
+    }
 }
 
 /* A broker that was started from one of its own (by its own command line, by a test) is in LEAF. */
