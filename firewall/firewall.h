@@ -47,7 +47,7 @@ struct firewall_share {
     uint32_t n_clients;
     bool local; /* the same clients may also be on this host (--allow-local) */
     const struct firewall_service *services; /* borrowed */
-    uint32_t n_services;
+    uint32_t n_services; /* may be 0 for a share whose protocols are not configured any more */
     uint64_t timeout_ms; /* until the kernel itself ends the share; > 0 */
 };
 

@@ -62,8 +62,8 @@ int share_rules_check(const struct firewall_settings *settings, const struct fir
 {
     bool valid = id_is_valid(share->id) && uids_are_valid(settings, share) &&
                  (share->mark & TABLE_MARK_MASK) == table_mark(settings) && share->n_clients > 0 &&
-                 share->n_clients <= SHARE_CLIENTS && share->n_services > 0 &&
-                 share->n_services <= FIREWALL_SERVICES_MAX && share->timeout_ms < TIMEOUT_MAX_MS;
+                 share->n_clients <= SHARE_CLIENTS && share->n_services <= FIREWALL_SERVICES_MAX &&
+                 share->timeout_ms < TIMEOUT_MAX_MS;
     for (uint32_t i = 0; valid && i < share->n_clients; i++) {
         valid = client_is_valid(&share->clients[i]);
     }
