@@ -24,8 +24,8 @@
 
 #define TEMPLATE_SIZE "32m" /* a bound, not a reservation */
 
-static const char *const directories[] = {"bin",  "cdss", "dev",       "etc", "libexec",
-                                          "proc", "srv",  "srv/share", "usr", "var"};
+static const char *const directories[] = {"bin", "dev",       "etc", "libexec", "proc",
+                                          "srv", "srv/share", "usr", "var"};
 
 static const struct {
     const char *name, *target;

@@ -449,7 +449,7 @@ static void shows_only_itself(void)
     for (const char *c = mounts; *c != '\0'; c++) {
         lines += *c == '\n';
     }
-    CHECK(lines == 7); /* /, /usr, /cdss, /proc, /var, the tree, the image */
+    CHECK(lines == 7); /* /, /usr, /libexec, /proc, /var, the tree, the image */
     CHECK(HAS(mounts, " / / ro,nosuid") && HAS(mounts, "/usr /usr ro,nosuid,nodev"));
     CHECK(HAS(mounts, " " SANDBOX_PROGRAMS " ro,nosuid,nodev"));
     CHECK(HAS(mounts, " /var rw,nosuid,nodev,noexec"));
