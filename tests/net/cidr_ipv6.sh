@@ -48,7 +48,11 @@ for one in 0.0.0.0 127.0.0.1 169.254.1.1 224.0.0.1 255.255.255.255 240.0.0.1 :: 
     fd77::1/129 010.77.1.10 " 10.77.1.10" client.example "10.77.1.10;" "$(printf '1%.0s' {1..300})"; do
     expect_refused "client \"${one:0:40}\"" . create alice a.bin "$one"
 done
-expect_refused "a public address, outside [policy] networks" . create alice a.bin 8.8.8.8
+if expect_ok "an administrator is not bound by [policy] networks" create alice a.bin 192.0.2.77; then
+    ! grep -qE '//(0\.0\.0\.0|\[::\])' "$environment_dir/out"
+    verdict $? "what to type names an address of the server, though there is no way to that client"
+    cdss share remove alice >/dev/null 2>&1
+fi
 expect_refused "the server's own address" . create alice a.bin "$server4"
 expect_refused "the server's own IPv6 address" . create alice a.bin "$server6b"
 expect_refused "one good and one bad" . create alice a.bin 10.77.1.10 224.0.0.1

@@ -3,7 +3,7 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
-truncate -s 8G "${setting[repository.images]}/huge.img"
+truncate -s 1900M "${setting[repository.images]}/huge.img"
 image_random boot.bin 500000
 start
 lifetime=5
@@ -35,10 +35,10 @@ downloads_start() {
     verdict $? "five downloads are under way before the end"
 }
 
-# Each grows until shortly before the end, and not after it.
+# Each grows until shortly before the end (curl keeps its rate by pausing), and not after it.
 downloads_end() {
     local i before after
-    while [ "$(milliseconds)" -lt $((earliest - 400)) ]; do sleep 0.05; done
+    while [ "$(milliseconds)" -lt $((earliest - 1300)) ]; do sleep 0.05; done
     for i in "${!files[@]}"; do before[i]=$(stat -c %s "${files[i]}"); done
     while [ "$(milliseconds)" -lt $((earliest - 100)) ]; do sleep 0.05; done
     for i in "${!files[@]}"; do
@@ -55,7 +55,10 @@ downloads_end() {
         is_gone "${pids[i]}"
         verdict $? "the client of ${files[i]##*/} has been told"
     done
-    for i in "${!pids[@]}"; do kill -KILL "${pids[i]}" 2>/dev/null; done
+    for i in "${!pids[@]}"; do
+        kill -KILL "${pids[i]}" 2>/dev/null
+        wait "${pids[i]}" 2>/dev/null
+    done
     rm -f "${files[@]}"
 }
 

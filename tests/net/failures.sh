@@ -133,8 +133,8 @@ for port in range(21000, 21004):
 time.sleep(600)' &
 holder=$!
 background+=("$holder")
-wait_for 5 test -n "$(server ss -Hlnt 'sport = 21003')"
-sleep 0.2
+holder_is_up() { [ "$(server ss -Hlnu 'sport = 21003' | wc -l)" = 2 ]; }
+wait_for 5 holder_is_up
 start
 expect_refused "no free port" "port" create http a.bin
 kill $holder 2>/dev/null
@@ -212,7 +212,7 @@ environment_configure
 expect_no_start() { # NAME PATTERN
     broker_start
     wait_for 5 is_gone "$broker_pid"
-    if ! is_gone "$broker_pid" || grep -q ' broker\.ready ' "$broker_log"; then
+    if ! is_gone "$broker_pid" || grep -q ' broker\.ready\b' "$broker_log"; then
         not_ok "$1: cdssd does not start"
     elif ! grep -qE "$2" "$broker_log"; then
         sed 's/^/#   /' "$broker_log"
@@ -237,7 +237,7 @@ environment_configure
 echo "colour=blue" >>"$config"
 expect_no_start "a setting that does not exist" "colour"
 environment_configure
-echo "name=http" >>"$environment_dir/templates/crash/server.conf"
+printf '[server]\nnonsense=1\n' >>"$environment_dir/templates/crash/server.conf"
 expect_no_start "a definition that is wrong" "crash/server.conf"
 rm -r "$environment_dir/templates/crash"
 # Somebody else's table of our name, held by its owner.

@@ -23,7 +23,7 @@ for mode in epsv pasv eprt port; do
 done
 get_lftp 1 "$server4" linux/grub/boot/grub/grub.cfg "$out/a"
 expect_same "lftp" "$out/a" "$data_dir/grub/boot/grub/grub.cfg"
-client 1 timeout 20 lftp -c "set net:max-retries 1; open ftp://$server4; mirror -q linux/grub/boot/grub/fonts $out/fonts" \
+client 1 timeout 20 lftp -c "set net:max-retries 1; open ftp://$server4; mirror linux/grub/boot/grub/fonts $out/fonts" \
     >/dev/null 2>&1
 diff -r "$out/fonts" "$data_dir/grub/boot/grub/fonts" >/dev/null
 verdict $? "lftp mirrors a directory inside an image"

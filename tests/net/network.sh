@@ -186,12 +186,13 @@ cgroups_processes() {
 
 # -- the broker ------------------------------------------------------------------------------------
 
-broker_is_up() { grep -q ' broker\.ready ' "$broker_log" || is_gone "$broker_pid"; }
+broker_is_up() { grep -q ' broker\.ready\b' "$broker_log" || is_gone "$broker_pid"; }
 
 # Starts cdssd in the server's namespace, under WRAPPER if one is given (which must exec).
 broker_start() { # [WRAPPER...]
     broker_starts=$((broker_starts + 1))
     broker_log=$environment_dir/broker-$broker_starts.log
+    : >"$broker_log"
     (
         for directory in "${environment_cgroups[@]}"; do
             echo "$BASHPID" >"$directory/cgroup.procs"

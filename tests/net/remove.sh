@@ -12,7 +12,8 @@ if [ "$where" = inside ]; then
 fi
 begin "$where"
 images=${setting[repository.images]}
-truncate -s 8G "$images/huge.img" # nothing but zeros, and no space on the disk
+# Nothing but zeros, and no space on the disk. 1.9 GB: more is beyond what TFTP clients can count.
+truncate -s 1900M "$images/huge.img"
 image_random boot.bin 500000
 cp "$images/boot.bin" "$environment_dir/first.bin"
 head -c 500000 /dev/urandom >"$environment_dir/second.bin"
@@ -22,6 +23,23 @@ share() { # USER
     cdss share create "$1" --image huge.img --image boot.bin --client "$(client4 1)" \
         --client "$(client6 1)" --protocol http,ftp,tftp --for 10m
 }
+
+rom() { # FILE [OPTION...]: a boot ROM, always from port 2070
+    client_exec 1 timeout 15 python3 "$net_dir/tools/tftp.py" "$server4" "$1" "$out/rom" \
+        --source-port 2070 "${@:2}"
+}
+
+# The inverse race: a ROM asks before there is any share, and does not stop asking.
+rom boot.bin --limit 12 >"$environment_dir/rom.requests" 2>"$environment_dir/client.err" &
+rom_pid=$!
+background+=("$rom_pid")
+sleep 0.7
+since=$(milliseconds)
+share alice >/dev/null 2>&1
+wait_for 6 is_gone "$rom_pid"
+expect_same "a ROM that asked too early is served ($(($(milliseconds) - since)) ms, request $(cat "$environment_dir/rom.requests"))" \
+    "$out/rom" "$environment_dir/first.bin"
+cdss share remove alice >/dev/null 2>&1
 
 for address in "$server4" "$server6"; do
     host=$(url_host "$address")
@@ -67,11 +85,6 @@ expect_same "over TFTP" "$out/a" "$images/boot.bin"
 for pid in "${pids[@]}"; do wait_for 2 is_gone "$pid" || not_ok "a download of the old share goes on"; done
 cdss share remove bob >/dev/null 2>&1
 
-rom() { # FILE [OPTION...]: a boot ROM, always from port 2070
-    client_exec 1 timeout 15 python3 "$net_dir/tools/tftp.py" "$server4" "$1" "$out/rom" \
-        --source-port 2070 "${@:2}"
-}
-
 # The stale race: the conntrack entry of a transfer that the old share began.
 share alice >/dev/null 2>&1
 (rom boot.bin --blocks 5 >/dev/null)
@@ -84,14 +97,4 @@ expect_same "the same port reads from the new share (request $requests)" "$out/r
     "$environment_dir/second.bin"
 cdss share remove bob >/dev/null 2>&1
 
-# The inverse race: it asks before there is a share, and does not stop asking.
-rom boot.bin --limit 12 >"$environment_dir/rom.requests" 2>"$environment_dir/client.err" &
-rom_pid=$!
-background+=("$rom_pid")
-sleep 0.7
-since=$(milliseconds)
-share alice >/dev/null 2>&1
-wait_for 6 is_gone "$rom_pid"
-expect_same "a ROM that asked too early is served ($(($(milliseconds) - since)) ms, request $(cat "$environment_dir/rom.requests"))" \
-    "$out/rom" "$environment_dir/second.bin"
 finish

@@ -44,8 +44,9 @@ expect_same "behind the host's own firewall: active FTP" "$out/a" \
 get_tftp 2 curl "$server4" memtest.iso "$out/a"
 expect_same "behind the host's own firewall: TFTP" "$out/a" "${setting[repository.images]}/memtest.iso"
 
+# What CDSS does not know is the host's own firewall's business here, which is silent.
 for address in "$server4" "$server4b" "$server6" "$server6b"; do
-    expect_probe "a stranger on the standard TCP ports of $address" refused client3 \
+    expect_probe "a stranger on the standard TCP ports of $address" "refused|silent" client3 \
         "tcp,$address,8080" "tcp,$address,21" "tcp,$address,2121"
     expect_probe "a stranger on the standard UDP port of $address" refused client3 "udp,$address,69"
 done

@@ -2,8 +2,10 @@
 and the request again and again until something answers.
 
     tftp.py ADDRESS FILE OUTPUT [--source-port N] [--limit SECONDS] [--blocks N] [--pause SECONDS]
+            [--size]
 
 --blocks N walks away after N blocks, without a word. Prints the number of requests it took.
+--size only asks for the file's size (tsize, RFC 2349) and prints it.
 """
 import argparse
 import socket
@@ -21,7 +23,23 @@ def arguments():
     parser.add_argument("--limit", type=float, default=10)
     parser.add_argument("--blocks", type=int, default=0)
     parser.add_argument("--pause", type=float, default=0)
+    parser.add_argument("--size", action="store_true")
     return parser.parse_args()
+
+
+def ask_size(sock, args):
+    sock.settimeout(3)
+    sock.sendto(struct.pack(">H", 1) + args.file.encode() + b"\0octet\0tsize\0" + b"0\0",
+                (args.address, 69))
+    answer, peer = sock.recvfrom(2000)
+    opcode = struct.unpack(">H", answer[:2])[0]
+    if opcode == 5:
+        sys.exit(f"error: {answer[4:-1].decode(errors='replace')}")
+    sock.sendto(struct.pack(">HH", 5, 8) + b"only asking\0", peer)
+    words = answer[2:].split(b"\0")
+    if opcode != 6 or words[0].lower() != b"tsize":
+        sys.exit("no size")
+    return words[1].decode()
 
 
 def fetch(sock, args, output):
@@ -62,7 +80,7 @@ def main():
     with socket.socket(family, socket.SOCK_DGRAM) as sock, open(args.output, "wb") as output:
         sock.bind(("", args.source_port))
         sock.settimeout(0.3)
-        print(fetch(sock, args, output))
+        print(ask_size(sock, args) if args.size else fetch(sock, args, output))
 
 
 main()
