@@ -175,12 +175,22 @@ static int open_proc(const struct sandbox *sandbox, int *ret)
     return 0;
 }
 
+/* When the machine is out of memory, a share goes before the broker and whatever else runs here. */
+static void offer_to_oom_killer(int proc)
+{
+    CLEANUP_CLOSE int fd = openat(proc, "oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "500", 3) < 0) {
+        return; /* a preference, and no more */
+    }
+}
+
 static int bring_up(struct sandbox_birth *birth, const struct sandbox *sandbox, char *why,
                     size_t why_size)
 {
     CLEANUP_CLOSE int proc = -1;
     int r = open_proc(sandbox, &proc);
     if (r == 0) {
+        offer_to_oom_killer(proc);
         r = tell(birth->ours);
     }
     if (r < 0) {

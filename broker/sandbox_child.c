@@ -18,10 +18,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* RLIMIT_CORE of 1 and not 0: too short for a file, and the one value that also keeps core(5) from
+ * handing what a stranger crashed to a program that runs as root outside (the filter keeps it so).
+ */
 static const struct {
     __rlimit_resource_t resource;
     rlim_t limit;
-} limits[] = {{RLIMIT_CORE, 0},
+} limits[] = {{RLIMIT_CORE, 1},
               {RLIMIT_NOFILE, 4096},
               {RLIMIT_NPROC, 512},
               {RLIMIT_MEMLOCK, 64 * 1024},

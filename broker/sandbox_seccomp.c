@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -102,6 +103,21 @@ static int deny_terminals(scmp_filter_ctx filter)
                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, TIOCSTI));
 }
 
+/* The limit on core dumps stays what it is: below it, core(5) would run its handler outside. */
+static int deny_core_limit(scmp_filter_ctx filter)
+{
+    uint32_t action = SCMP_ACT_ERRNO(EPERM);
+    const scmp_datum_t mask = 0xffffffffu;
+    int r = seccomp_rule_add(filter, action, SCMP_SYS(setrlimit), 1,
+                             SCMP_A0(SCMP_CMP_MASKED_EQ, mask, RLIMIT_CORE));
+    if (r == 0) { /* reading it, without a new limit, is allowed */
+        r = seccomp_rule_add(filter, action, SCMP_SYS(prlimit64), 2,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, mask, RLIMIT_CORE),
+                             SCMP_A2(SCMP_CMP_NE, 0));
+    }
+    return r;
+}
+
 /* Denies a call whose argument `index` is not one of `allowed` (ascending). A rule holds one
  * comparison of an argument, so this is "below the first", "above the last", and each in between:
  * the lists are short. */
@@ -165,10 +181,13 @@ typedef int filter_part(scmp_filter_ctx filter);
 
 static int fill(scmp_filter_ctx filter, enum sandbox_network network)
 {
-    filter_part *const parts[] = {
-        deny_named,      deny_youngest,
-        deny_namespaces, deny_terminals,
-        restrict_pairs,  network == SANDBOX_NETWORK_HOST ? restrict_host : restrict_none};
+    filter_part *const parts[] = {deny_named,
+                                  deny_youngest,
+                                  deny_namespaces,
+                                  deny_terminals,
+                                  deny_core_limit,
+                                  restrict_pairs,
+                                  network == SANDBOX_NETWORK_HOST ? restrict_host : restrict_none};
     int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0) { /* a binary tree; without it every call would pass the whole list */
         r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);

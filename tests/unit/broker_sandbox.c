@@ -471,6 +471,7 @@ static void shows_only_itself(void)
     CHECK_ASK("errno ENOENT", "cat /proc/sys/kernel/hostname");
     CHECK_ASK("errno ENOENT", "cat /proc/mounts/x");
     CHECK_ASK("/dev/null", "link /proc/self/fd/2");
+    CHECK_ASK("500\n", "cat /proc/self/oom_score_adj");
     end(&running);
 }
 
@@ -623,6 +624,8 @@ static void refuses_forbidden_calls(void)
     CHECK_ASK("errno ENOSYS", "try clone3");
     CHECK_ASK("errno ENOSYS", "try open_tree_attr");
     CHECK_ASK("errno ENOSYS", "try statmount");
+    CHECK_ASK("errno EPERM", "try core_limit");
+    CHECK_ASK("signal SEGV", "try crash");
     CHECK_ASK("ok", "try unshare_files");
     CHECK_ASK("ok", "try chroot_tree");
     CHECK_ASK("errno EACCES", "try nice");
@@ -867,6 +870,38 @@ static void reads_iso_with_fuse(void)
     CHECK(is_block_empty());
 }
 
+/* A reader that never answers must not be able to hold up the broker. */
+static void unmounts_a_silent_reader(void)
+{
+    struct running running = start(&plain);
+    int ready[2];
+    char byte = 'n';
+    CHECK(pipe(ready) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sandbox_image image = {"more/iso", -1, false, -1};
+        char why[256];
+        int r = sandbox_add_image(template, running.pidfd, BLOCK, OWNER, OWNER, &image, why,
+                                  sizeof why);
+        byte = r == 0 && image.fuse_fd >= 0 ? 'y' : 'n';
+        _exit(write(ready[1], &byte, 1) == 1 ? pause() : 1);
+    }
+    CHECK(read(ready[0], &byte, 1) == 1 && byte == 'y');
+    CHECK(HAS(ASK("cat /proc/self/mountinfo"), " /srv/share/more/iso ro,nosuid,nodev,noexec"));
+    CHECK(HAS(ASK("cat /proc/self/mountinfo"), "fuse"));
+    char why[256];
+    CHECK(add(&running, "more/iso/below", why, sizeof why) == -EXDEV);
+    double began = now_ms();
+    CHECK(take_away(&running, "more/iso") == 0);
+    CHECK(now_ms() - began < 2000);
+    CHECK(!HAS(ASK("cat /proc/self/mountinfo"), "more/iso"));
+    end(&running);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -914,5 +949,6 @@ TEST_MAIN({"prepares", prepares}, {"shows_only_itself", shows_only_itself}, {"ma
           {"changes_a_live_sandbox", changes_a_live_sandbox}, {"fails_cleanly", fails_cleanly},
           {"survives_many_descriptors", survives_many_descriptors},
           {"credentials_need_a_safe_root", credentials_need_a_safe_root},
-          {"reads_iso_with_fuse", reads_iso_with_fuse}, {"starts_fast", starts_fast},
+          {"reads_iso_with_fuse", reads_iso_with_fuse},
+          {"unmounts_a_silent_reader", unmounts_a_silent_reader}, {"starts_fast", starts_fast},
           {"cleans_up", cleans_up})

@@ -12,7 +12,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -67,6 +69,28 @@ CALL(chroot_tree, SYS_chroot, "/srv/share")
 CALL(nice, SYS_setpriority, 0, 0, -5)
 CALL(mknod, SYS_mknodat, AT_FDCWD, "/var/tmp/disk", S_IFBLK | 0600, makedev(254, 0))
 CALL(chown_foreign, SYS_fchownat, AT_FDCWD, "/var/tmp", 4242, 4242, 0)
+
+/* Lowering the limit first is what would bring core(5)'s handler back. */
+static int try_crash(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    raise(SIGSEGV);
+    return 0;
+}
+
+static int try_core_limit(void)
+{
+    struct rlimit none = {0, 0}, now;
+    if (prlimit(0, RLIMIT_CORE, NULL, &now) < 0 || now.rlim_cur != 1 || now.rlim_max != 1) {
+        return ERANGE;
+    }
+    return syscall(SYS_setrlimit, RLIMIT_CORE, &none) < 0 &&
+                   prlimit(0, RLIMIT_CORE, &none, NULL) < 0
+               ? errno
+               : 0;
+}
 
 static int try_clone_user(void)
 {
@@ -170,6 +194,8 @@ static const struct {
     TRY(clone_user),
     TRY(ptrace),
 
+    TRY(crash),
+    TRY(core_limit),
     TRY(pair_stream),
     TRY(pair_datagram),
     TRY(abstract),
