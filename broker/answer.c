@@ -4,9 +4,11 @@
 #include "expand.h"
 #include "log.h"
 #include "messages.h"
+#include "parse.h"
 #include "supervision.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,27 +34,64 @@ struct answer {
 };
 
 /*
- * The address by which the first client would call this host: the source address of the route to it
+ * The address by which a client would call this host: the source address of the route to it
  * (connect(2) on a datagram socket sends nothing).
  */
-static void find_host(const struct share *share, struct answer *answer)
+static int source_towards(struct address client, struct address *ret)
 {
     struct sockaddr_storage there, here;
-    struct address address = {.family = AF_INET};
     socklen_t size = sizeof here;
     uint16_t port;
+    CLEANUP_CLOSE int fd = socket(client.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t length = address_to_sockaddr(&client, 9, &there);
 
-    if (share->row.n_clients > 0) {
-        struct address client = share->row.clients[0].address;
-        if (!prefix_is_host(&share->row.clients[0])) {
-            client.bytes[address_size(&client) - 1] |= 1; /* some host of the network */
+    if (fd < 0 || connect(fd, (struct sockaddr *)&there, length) < 0 ||
+        getsockname(fd, (struct sockaddr *)&here, &size) < 0) {
+        return -errno;
+    }
+    return address_from_sockaddr((struct sockaddr *)&here, ret, &port);
+}
+
+/* Without a route: the host's first address of that family that is not loopback or link-local. */
+static int first_own(sa_family_t family, struct address *ret)
+{
+    struct ifaddrs *all = NULL;
+    char text[ADDRESS_TEXT_SIZE];
+    struct prefix own;
+    uint16_t port;
+    int r = -EADDRNOTAVAIL;
+
+    if (getifaddrs(&all) < 0) {
+        return -errno;
+    }
+    for (const struct ifaddrs *one = all; r < 0 && one != NULL; one = one->ifa_next) {
+        if (one->ifa_addr == NULL || one->ifa_addr->sa_family != family ||
+            address_from_sockaddr(one->ifa_addr, &own.address, &port) < 0) {
+            continue;
         }
-        CLEANUP_CLOSE int fd = socket(client.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        socklen_t length = address_to_sockaddr(&client, 9, &there);
-        if (fd >= 0 && connect(fd, (struct sockaddr *)&there, length) == 0 &&
-            getsockname(fd, (struct sockaddr *)&here, &size) == 0) {
-            address_from_sockaddr((struct sockaddr *)&here, &address, &port);
+        address_format(&own.address, text);
+        if (parse_client(text, strlen(text), &own, NULL) == 0) {
+            *ret = own.address;
+            r = 0;
         }
+    }
+    freeifaddrs(all);
+    return r;
+}
+
+/* As the first client would name this host; its own name where it has no address at all. */
+static void find_host(const struct share *share, struct answer *answer)
+{
+    struct address address = {.family = AF_INET};
+    struct address client = share->row.clients[0].address;
+
+    if (!prefix_is_host(&share->row.clients[0])) {
+        client.bytes[address_size(&client) - 1] |= 1; /* some host of the network */
+    }
+    if (source_towards(client, &address) < 0 && first_own(client.family, &address) < 0) {
+        gethostname(answer->address, sizeof answer->address - 1);
+        gethostname(answer->host, sizeof answer->host - 1);
+        return;
     }
     address_format(&address, answer->address);
     snprintf(answer->host, sizeof answer->host, address.family == AF_INET6 ? "[%s]" : "%s",

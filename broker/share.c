@@ -86,7 +86,9 @@ void share_firewall(const struct share *share, struct firewall_service *services
     for (uint32_t i = 0; i < row->n_protocols; i++) {
         const struct definition *definition =
             definitions_find(share->broker->definitions, row->protocols[i].name.text);
-        for (uint32_t j = 0; definition != NULL && j < definition->n_ports; j++) {
+        /* Port 0: it was not prepared far enough to have one. */
+        bool bound = definition != NULL && row->protocols[i].port != 0;
+        for (uint32_t j = 0; bound && j < definition->n_ports; j++) {
             if (n < FIREWALL_SERVICES_MAX) {
                 services[n++] = (struct firewall_service){
                     .transport = definition->ports[j].transport,

@@ -119,11 +119,13 @@ static bool is_used(const struct broker *broker, uint32_t mark, uint32_t uid_fir
 }
 
 /* A fresh id, mark and uid block. */
-static void number_share(struct broker *broker, struct registry_share *row)
+static int number_share(struct broker *broker, struct registry_share *row)
 {
     unsigned char random[8];
 
-    getrandom(random, sizeof random, 0);
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        return -EIO;
+    }
     for (size_t i = 0; i < sizeof random; i++) {
         snprintf(row->id + 2 * i, 3, "%02x", random[i]);
     }
@@ -136,17 +138,18 @@ static void number_share(struct broker *broker, struct registry_share *row)
             registry_next_block(broker->registry) % settings_uid_blocks(&broker->settings);
         row->uid_first = broker->settings.uid_first + block * broker->settings.uid_per_share;
     } while (is_used(broker, 0, row->uid_first));
+    return 0;
 }
 
 int share_create(struct broker *broker, struct registry_share *row, struct connection *connection)
 {
-    number_share(broker, row);
-    struct share *share = share_new(broker, row);
-    int r = share == NULL ? -ENOMEM : share_wait(share, connection, WAIT_CREATE);
+    int r = number_share(broker, row);
+    struct share *share = r < 0 ? NULL : share_new(broker, row);
 
     if (share == NULL) {
-        return r;
+        return r < 0 ? r : -ENOMEM;
     }
+    r = share_wait(share, connection, WAIT_CREATE);
     if (r == 0) {
         share->writes++;
         r = registry_record(broker->registry, &share->row, recorded, share);
