@@ -82,14 +82,12 @@ static int try_crash(void)
 
 static int try_core_limit(void)
 {
-    struct rlimit none = {0, 0}, now;
-    if (prlimit(0, RLIMIT_CORE, NULL, &now) < 0 || now.rlim_cur != 1 || now.rlim_max != 1) {
-        return ERANGE;
+    struct rlimit none = {0, 0}, now = {0, 0};
+    if (syscall(SYS_setrlimit, RLIMIT_CORE, &none) < 0 ||
+        prlimit(0, RLIMIT_CORE, &none, NULL) < 0 || prlimit(0, RLIMIT_CORE, NULL, &now) < 0) {
+        return errno;
     }
-    return syscall(SYS_setrlimit, RLIMIT_CORE, &none) < 0 &&
-                   prlimit(0, RLIMIT_CORE, &none, NULL) < 0
-               ? errno
-               : 0;
+    return now.rlim_cur == 1 && now.rlim_max == 1 ? 0 : ERANGE;
 }
 
 static int try_clone_user(void)
