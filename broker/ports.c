@@ -108,24 +108,35 @@ static int open_socket(const struct ports_request *request, const struct kind *k
     return r;
 }
 
+static bool is_wanted(const struct ports_request *request, const struct kind *kind)
+{
+    return kind->type == SOCK_STREAM ? request->tcp : request->udp;
+}
+
+/*
+ * A number belongs to one instance in both transports, for the firewall knows instance ports by
+ * number alone: the transport that is not wanted is bound for a moment, too. Of two who try the
+ * same number at once, one at least sees the other.
+ */
 static int try_port(const struct ports_request *request, uint16_t port, struct ports_bound *ret)
 {
     struct ports_bound bound = {.port = port};
+    struct ports_bound others = {.port = port};
+    int r = 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        bool stream = kinds[i].type == SOCK_STREAM;
-        if (!(stream ? request->tcp : request->udp)) {
-            continue;
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++) {
+        struct ports_bound *to = is_wanted(request, &kinds[i]) ? &bound : &others;
+        r = open_socket(request, &kinds[i], port, &to->fds[to->count]);
+        if (r == 0) {
+            to->is_stream[to->count++] = kinds[i].type == SOCK_STREAM;
+        } else if (r == PORTS_NO_FAMILY) {
+            r = 0;
         }
-        int r = open_socket(request, &kinds[i], port, &bound.fds[bound.count]);
-        if (r == PORTS_NO_FAMILY) {
-            continue;
-        }
-        if (r != 0) {
-            ports_close(&bound);
-            return r;
-        }
-        bound.is_stream[bound.count++] = stream;
+    }
+    ports_close(&others);
+    if (r != 0) {
+        ports_close(&bound);
+        return r;
     }
     *ret = bound;
     return 0;

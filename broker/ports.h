@@ -3,6 +3,8 @@
  * `meta skuid` is the creator's fsuid), one IPv4 and one IPv6-only socket each, locked to the
  * share's mark with a classic BPF filter (socket(7), SO_ATTACH_FILTER, SO_LOCK_FILTER): a packet
  * that our firewall did not mark does not arrive, even when the whole table is gone.
+ *
+ * A number is one instance's in both transports, bound or not: the firewall knows them by number.
  */
 #pragma once
 

@@ -237,6 +237,26 @@ static void test_whole_pool(void)
     }
 }
 
+/* The firewall knows instance ports by number alone: one transport takes the number in both. */
+static void test_one_number_one_instance(void)
+{
+    struct ports_request request = {
+        .first = 22500, .last = 22500, .tcp = 1, .uid = UID, .mark = MARK};
+
+    for (int i = 0; i < 2; i++) {
+        struct ports_bound bound = {0}, other = {0};
+        request.tcp = i == 0;
+        request.udp = i == 1;
+        CHECK(ports_bind(&request, &bound) == 0 && bound.count == 2);
+        request.tcp = i == 1;
+        request.udp = i == 0;
+        CHECK(ports_bind(&request, &other) == -EADDRINUSE);
+        ports_close(&bound);
+        CHECK(ports_bind(&request, &other) == 0);
+        ports_close(&other);
+    }
+}
+
 static void test_again_after_connections(void)
 {
     const struct ports_request one = {
@@ -283,4 +303,5 @@ TEST_MAIN({"a network of its own", test_namespace}, {"four sockets on one number
           {"only what is marked arrives", test_filter}, {"the filter stays", test_locked},
           {"sockets belong to the share's uid", test_owner}, {"a taken port", test_taken},
           {"a whole pool", test_whole_pool},
+          {"one number, one instance", test_one_number_one_instance},
           {"again after connections", test_again_after_connections}, {"nonsense", test_nonsense})
