@@ -1,24 +1,53 @@
-/* Two texts of lines. A group's directory is the mount point and what its path has below the
- * mount's root; a process outside that root (a container's view) is taken to be at the mount. */
+/* Mounts are read by libmount, the process's groups line by line. A group's directory is the mount
+ * point and what its path has below the mount's root; a process outside that root (a container's
+ * view) is taken to be at the mount. */
 #include "cgroup_find.h"
 
 #include "cleanup.h"
 
+#include <libmount.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-struct mount_line {
-    char root[PATH_MAX], point[PATH_MAX];
-    char type[32], options[256];
+struct mount_line { /* borrowed from libmount */
+    const char *root, *point, *type, *options;
 };
 
-/* A path with blanks in it is written \040; control groups are never mounted on such. */
-static bool parse_mount(const char *line, struct mount_line *ret)
+static bool take_mount(struct libmnt_fs *fs, struct mount_line *ret)
 {
-    const char *rest = strstr(line, " - "), *end = strchr(line, '\n');
-    return rest != NULL && (end == NULL || rest < end) &&
-           sscanf(line, "%*d %*d %*s %4095s %4095s", ret->root, ret->point) == 2 &&
-           sscanf(rest, " - %31s %*s %255s", ret->type, ret->options) == 2;
+    const char *options = mnt_fs_get_fs_options(fs);
+    *ret = (struct mount_line){.root = mnt_fs_get_root(fs),
+                               .point = mnt_fs_get_target(fs),
+                               .type = mnt_fs_get_fstype(fs),
+                               .options = options != NULL ? options : ""};
+    return ret->root != NULL && ret->point != NULL && ret->type != NULL;
+}
+
+/* A line that is none is left out. */
+static int skip_line(struct libmnt_table *table, const char *file, int line)
+{
+    (void)table;
+    (void)file;
+    (void)line;
+    return 1;
+}
+
+/* libmount's own reader of proc_pid_mountinfo(5), on our text. NULL: there is nothing. */
+static struct libmnt_table *parse_mounts(const char *mountinfo)
+{
+    CLEANUP_FILE FILE *stream =
+        *mountinfo != '\0' ? fmemopen((void *)(uintptr_t)mountinfo, strlen(mountinfo), "r") : NULL;
+    struct libmnt_table *table = stream != NULL ? mnt_new_table() : NULL;
+    if (table == NULL) {
+        return NULL;
+    }
+    mnt_table_set_parser_errcb(table, skip_line);
+    if (mnt_table_parse_stream(table, stream, "mountinfo") != 0) {
+        mnt_unref_table(table);
+        return NULL;
+    }
+    return table;
 }
 
 static bool has_word(const char *list, size_t length, const char *word)
@@ -102,16 +131,19 @@ static bool place_of(const struct mount_line *mount, const char *own, struct cgr
 
 size_t cgroup_find(const char *mountinfo, const char *own, struct cgroup_place *places)
 {
+    struct libmnt_table *table = parse_mounts(mountinfo);
+    struct libmnt_iter *iterator = table != NULL ? mnt_new_iter(MNT_ITER_FORWARD) : NULL;
+    struct libmnt_fs *fs;
     size_t count = 0;
-    for (const char *line = mountinfo;
-         line != NULL && *line != '\0' && count < CGROUP_PLACES_MAX;) {
+    while (iterator != NULL && count < CGROUP_PLACES_MAX &&
+           mnt_table_next_fs(table, iterator, &fs) == 0) {
         struct mount_line mount;
-        if (parse_mount(line, &mount) && place_of(&mount, own, &places[count]) &&
+        if (take_mount(fs, &mount) && place_of(&mount, own, &places[count]) &&
             !is_known(places, count, &places[count])) {
             count++;
         }
-        line = strchr(line, '\n');
-        line = line != NULL ? line + 1 : NULL;
     }
+    mnt_free_iter(iterator);
+    mnt_unref_table(table);
     return count;
 }
