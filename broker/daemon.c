@@ -3,6 +3,7 @@
 #include "cleanup.h"
 #include "control.h"
 #include "credentials.h"
+#include "doctor_checks.h"
 #include "log.h"
 #include "recover.h"
 #include "share.h"
@@ -120,6 +121,20 @@ static int start_process(struct broker *broker, char *why, size_t why_size)
         snprintf(why, why_size, "its capabilities could not be bounded: %s", strerror(-r));
     }
     return r;
+}
+
+/* Uids that are somebody else's would give him what is a share's, and the other way round. */
+static int start_uids(struct broker *broker, char *why, size_t why_size)
+{
+    CLEANUP_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_TEXT struct text says = {0};
+    const struct doctor doctor = {.root_fd = root, .settings = &broker->settings};
+
+    if (doctor_check_uids(&doctor, &says) != DOCTOR_FAIL) {
+        return 0;
+    }
+    snprintf(why, why_size, "%s", says.data != NULL ? says.data : "");
+    return -EINVAL;
 }
 
 /* NSS is asked here, once, and never in the loop. */
@@ -455,6 +470,7 @@ static const struct {
     void (*stop)(struct broker *broker);
 } steps[] = {
     {"process", start_process, NULL},
+    {"uids", start_uids, NULL},
     {"peers", start_peers, NULL},
     {"run directory", start_run, stop_run},
     {"lock", start_lock, stop_lock},

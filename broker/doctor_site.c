@@ -38,14 +38,13 @@ static bool find_uid(const struct doctor *doctor, const char *path, struct uid_s
 }
 
 /* Ranges of systemd, for containers and dynamic users (its UIDS-GIDS document). */
-#define SYSTEMD_FIRST    524288u
-#define SYSTEMD_LAST     1879048191u
-#define BLOCKS_UNBOUNDED 10000u /* where max_shares sets no bound */
+#define SYSTEMD_FIRST 524288u
+#define SYSTEMD_LAST  1879048191u
 
 enum doctor_result doctor_check_uids(const struct doctor *doctor, struct text *says)
 {
     const struct settings *settings = doctor->settings;
-    uint64_t blocks = settings->max_shares != 0 ? settings->max_shares : BLOCKS_UNBOUNDED;
+    uint64_t blocks = settings_uid_blocks(settings);
     struct uid_search search = {.first = settings->uid_first,
                                 .last = settings->uid_first + blocks * settings->uid_per_share - 1};
     unsigned long long first = search.first, last = search.last;
