@@ -208,9 +208,21 @@ setting[repository.images]=$images
 setting[repository.shares]=$environment_dir/shares
 environment_configure
 
+# A transaction that the kernel refuses: that of the share, and that of the base rules.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0
+refusing=(env "LD_PRELOAD=$build_dir/tests/net/refuse_transactions.so"
+    "CDSS_REFUSE=$environment_dir/refuse")
+start "${refusing[@]}"
+touch "$environment_dir/refuse"
+expect_refused "a refused transaction" "firewall" create http,ftp,tftp a.bin disc.squashfs
+undone "a refused transaction"
+rm "$environment_dir/refuse"
+works "a refused transaction"
+broker_stop
+
 # What keeps cdssd itself from starting: said in one line, and nothing done.
-expect_no_start() { # NAME PATTERN
-    broker_start
+expect_no_start() { # NAME PATTERN [WRAPPER...]
+    broker_start "${@:3}"
     wait_for 5 is_gone "$broker_pid"
     if ! is_gone "$broker_pid" || grep -q ' broker\.ready\b' "$broker_log"; then
         not_ok "$1: cdssd does not start"
@@ -240,6 +252,9 @@ environment_configure
 printf '[server]\nnonsense=1\n' >>"$environment_dir/templates/crash/server.conf"
 expect_no_start "a definition that is wrong" "crash/server.conf"
 rm -r "$environment_dir/templates/crash"
+touch "$environment_dir/refuse"
+expect_no_start "base rules that the kernel refuses" "firewall" "${refusing[@]}"
+rm "$environment_dir/refuse"
 # Somebody else's table of our name, held by its owner.
 mkfifo "$environment_dir/nft"
 server_exec nft -i <"$environment_dir/nft" >/dev/null 2>&1 &

@@ -24,6 +24,13 @@ chmod 600 "$tree/private.txt"
     truncate -s 20M "$images/disk.ext4" && mkfs.ext4 -q "$images/disk.ext4"
     truncate -s 10M "$images/pure.udf" && mkudffs "$images/pure.udf"
 } >/dev/null 2>&1
+# A file over 4 GiB inside an ISO: nothing but holes, also in the image.
+mkdir "$environment_dir/large"
+truncate -s 4200M "$environment_dir/large/large.bin"
+cp "$tree/readme.txt" "$environment_dir/large/"
+tail -c 1000 "$tree/sub/deep/data.bin" >>"$environment_dir/large/large.bin"
+xorriso -as mkisofs -quiet -iso-level 3 -R -o - "$environment_dir/large" 2>/dev/null |
+    dd "of=$images/large.iso" conv=sparse bs=1M status=none
 image_random firmware.bin 100000
 head -c 2500000 "$images/linux/grub.iso" >"$images/cut.iso"
 head -c 100000 "$images/one.squashfs" >"$images/cut.squashfs"
@@ -121,6 +128,20 @@ if [ -n "$(share_field alice 'image["bridge.iso"]["contents"]')" ]; then
 else
     [ -n "$(share_field alice 'image["bridge.iso"]["note"]')" ]
     verdict $? "bridge.iso is raw, and it is said why"
+fi
+
+# Where the reader gets it wrong, it says so; where not, the last bytes are right.
+cdss share add alice --image large.iso >/dev/null 2>&1
+verdict $? "an ISO with a file over 4 GiB in it is added"
+inside large.iso large readme.txt "$tree/readme.txt"
+note=$(share_field alice 'image["large.iso"]["note"]')
+if [ -n "$note" ]; then
+    [[ $note == *"4 GiB"* ]]
+    verdict $? "large.iso: $note"
+else
+    get_http 1 "$base/large/large.bin" "$out/a" -r "$((4200 * 1024 * 1024))-"
+    tail -c 1000 "$tree/sub/deep/data.bin" >"$out/want"
+    expect_same "inside large.iso: behind 4 GiB" "$out/a" "$out/want"
 fi
 
 expect_ok "the same images for a second share" create bob "$(client4 2)"

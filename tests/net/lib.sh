@@ -13,10 +13,10 @@ set -u
 export LC_ALL=C.UTF-8
 [ "$(id -u)" = 0 ] || { echo "skip ${0##*/} - needs root for namespaces"; exit 0; }
 
-# A mount namespace of its own, whose mounts are seen by cdssd's as the host's are: what leaks shows
+# A mount namespace of its own, in which cdssd finds the mounts shared, as on a host: what leaks shows
 # in /proc/self/mountinfo, what a test mounts itself goes with it.
 if [ -z "${CDSS_TEST_NAMESPACE:-}" ]; then
-    CDSS_TEST_NAMESPACE=yes exec unshare --mount --propagation slave -- "$BASH" "$0" "$@"
+    CDSS_TEST_NAMESPACE=yes exec unshare --mount --propagation private -- "$BASH" "$0" "$@"
 fi
 unset CDSS_TEST_NAMESPACE
 mount --make-rshared /

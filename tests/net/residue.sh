@@ -8,11 +8,12 @@
 residue_memory_kb=8192 # how much more cdssd may hold after some shares than before the first
 
 residue_rules() { server nft -s list ruleset 2>&1; }
-residue_mounts() { cut -d' ' -f4- /proc/self/mountinfo | sort; }
+# Network namespaces that anybody on this machine names come and go with them, in every namespace.
+residue_mounts() { grep -v ' - nsfs ' /proc/self/mountinfo | cut -d' ' -f4- | sort; }
 residue_broker() { # what cdssd holds, one thing a line
     [ -n "$broker_pid" ] || return 0
     find "/proc/$broker_pid/fd" -type l | wc -l
-    wc -l <"/proc/$broker_pid/mountinfo"
+    grep -vc ' - nsfs ' "/proc/$broker_pid/mountinfo"
     tr ' ' '\n' <"/proc/$broker_pid/task/$broker_pid/children" | grep -c .
     awk '/^VmRSS/ { print $2 }' "/proc/$broker_pid/status"
 }

@@ -77,22 +77,31 @@ expect_probe "on the server, with a client's IPv4 address as source" "refused|si
 expect_probe "on the server, with a client's IPv6 address as source" "refused|silent" server \
     --source "$(client6 1)" "tcp,$server6,8080" "tcp,$server6,21" "udp,$server6,69"
 
-# The forged answer. That it is followed at all is shown by a port of the passive range, where
-# nothing is, only by the absence of a difference: what counts is that nothing answers.
-client_exec 2 timeout 60 python3 "$net_dir/tools/passive_hold.py" "$server4" >"$environment_dir/passive" &
-background+=("$!")
-wait_for 5 test -s "$environment_dir/passive"
-verdict $? "bob's server waits on a passive port"
+# The forged answer. That the kernel follows it at all is shown by a port where it leads somewhere:
+# one that the same share's real FTP server waits on.
+for n in 1 2; do
+    client_exec $n timeout 60 python3 "$net_dir/tools/passive_hold.py" "$server4" \
+        >"$environment_dir/passive$n" &
+    background+=("$!")
+    wait_for 5 test -s "$environment_dir/passive$n"
+    verdict $? "the FTP server of client $n's share waits on a passive port"
+done
+follow() { # PORT
+    client 1 timeout 10 python3 "$net_dir/tools/forged_client.py" "$server4" 2121 "$1" 2>&1
+}
+answer=$(follow "$(cat "$environment_dir/passive1")")
+[ "$answer" = answered ]
+verdict $? "a forged 227 that names the share's own passive port leads there ($answer)"
 forged() { # NAME PORT
     local answer
-    answer=$(client 1 timeout 10 python3 "$net_dir/tools/forged_client.py" "$server4" 2121 "$2" 2>&1)
+    answer=$(follow "$2")
     [ "$answer" = refused ] || [ "$answer" = silent ]
     verdict $? "a forged 227 that names $1 leads nowhere (${answer##*$'\n'})"
 }
 forged "a service of the host" 5432
 forged "ssh's port" 22
 for port in $(instance_ports "$server4" | sed -n 's/^tcp,.*,//p'); do forged "instance port $port" "$port"; done
-forged "another share's passive port" "$(cat "$environment_dir/passive")"
+forged "another share's passive port" "$(cat "$environment_dir/passive2")"
 get_ftp 2 pasv "ftp://$server4/memtest.iso" "$out/a"
 expect_same "bob's FTP goes on" "$out/a" "${setting[repository.images]}/memtest.iso"
 finish
