@@ -70,6 +70,7 @@ interrupted() { # NAME PATTERN-IN-OUTPUT
     verdict $? "$1: Ctrl-C ends it"
     wait "$pid" 2>/dev/null
     status=$?
+    [ $status = 130 ] || tail -n 5 "$log" | sed 's/^/#   /'
     [ $status = 130 ]
     verdict $? "$1: with the status of an interrupt ($status)"
     expect_nothing_left "$1"
