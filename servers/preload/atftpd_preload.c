@@ -11,6 +11,10 @@
  * - Each copy of a request starts a transfer of its own; boot firmware sends three at once. The
  *   same request from the same port within two seconds is dropped.
  * - It grants any windowsize; here it is 64 at most (RFC 7440 lets the server answer with less).
+ * - It keeps a file's size in an int: it tells a wrong tsize from 2 GiB on, and refuses what takes
+ *   more than 2^23 blocks, 4 GiB with the usual 512 bytes. Block numbers themselves roll over
+ *   rightly for as long as one likes. So it is told that every file is UNTOLD bytes long, which
+ *   passes its test, and where it says so to a client (RFC 2349) the file's size is put in.
  * - libwrap would read /etc/hosts.allow, which is then a file of the tree.
  */
 #include <dlfcn.h>
@@ -24,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +37,16 @@
 #define RECENT         32
 #define RECENT_SECONDS 2
 #define TFTP_RRQ       1
+#define TFTP_OACK      6
+#define OACK_MAX       512
+#define UNTOLD         (-1) /* no client that keeps to the RFC says so */
+#define UNTOLD_TEXT    "-1"
+
+_Static_assert(sizeof(long) == sizeof(int64_t), "atftpd seeks with a long");
+
+static __typeof__(recvmsg) *original_recvmsg;
+static __typeof__(sendto) *original_sendto;
+static __typeof__(fstat) *original_fstat;
 
 int hosts_ctl(char *daemon, char *name, char *address, char *user);
 
@@ -57,12 +72,24 @@ static void leave_root(const char *id)
     }
 }
 
+static void find_originals(void)
+{
+    original_recvmsg = (__typeof__(recvmsg) *)dlsym(RTLD_NEXT, "recvmsg");
+    original_sendto = (__typeof__(sendto) *)dlsym(RTLD_NEXT, "sendto");
+    original_fstat = (__typeof__(fstat) *)dlsym(RTLD_NEXT, "fstat");
+    if (original_recvmsg == NULL || original_sendto == NULL || original_fstat == NULL) {
+        errno = ENOSYS;
+        give_up("a function of libc");
+    }
+}
+
 /* glibc calls constructors with main's arguments. */
 __attribute__((constructor)) static void enter_tree(int argc, char **argv)
 {
     static char root[] = "/";
     const char *tree = getenv("CDSS_CHROOT"), *uid = getenv("CDSS_UID");
     const int on = 1;
+    find_originals();
     if (tree == NULL || uid == NULL) {
         errno = EINVAL;
         give_up("CDSS_CHROOT and CDSS_UID are needed");
@@ -175,11 +202,7 @@ static size_t limit_window(char *bytes, size_t length)
 /* What atftpd calls, in its request threads and in its transfers. */
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    static ssize_t (*original)(int, struct msghdr *, int);
-    if (original == NULL) {
-        *(void **)&original = dlsym(RTLD_NEXT, "recvmsg");
-    }
-    ssize_t n = original(fd, message, flags);
+    ssize_t n = original_recvmsg(fd, message, flags);
     if (fd != REQUEST_SOCKET || n < 4 || message->msg_namelen > sizeof(struct sockaddr_storage)) {
         return n;
     }
@@ -195,4 +218,67 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
         return -1;
     }
     return (ssize_t)limit_window(bytes, (size_t)n);
+}
+
+/* ---- sizes ---- */
+
+/* Of the file that this thread sends: a transfer is a thread. */
+static _Thread_local int64_t file_size;
+
+/* atftpd asks of nothing but what it sends, and uses st_size alone. */
+int fstat(int fd, struct stat *ret)
+{
+    int result = original_fstat(fd, ret);
+    if (result == 0) {
+        file_size = ret->st_size;
+        ret->st_size = UNTOLD;
+    }
+    return result;
+}
+
+/* Where tsize's value stands in an OACK, when it is UNTOLD; otherwise `length`. */
+static size_t find_untold(const char *bytes, size_t length)
+{
+    size_t option = 2;
+    while (option < length) {
+        size_t value = next_string(bytes, length, option);
+        size_t next = next_string(bytes, length, value);
+        if (value < length && bytes[next - 1] == '\0' && strcasecmp(bytes + option, "tsize") == 0 &&
+            strcmp(bytes + value, UNTOLD_TEXT) == 0) {
+            return value;
+        }
+        option = next;
+    }
+    return length;
+}
+
+/* Copies an OACK with the size in it, and returns its new length; 0: there is nothing to put in. */
+static size_t tell_size(const char *bytes, size_t length, char copy[static OACK_MAX])
+{
+    char size[24];
+    size_t value = find_untold(bytes, length);
+    size_t n = (size_t)snprintf(size, sizeof size, "%lld", (long long)file_size) + 1;
+    size_t rest = value + sizeof UNTOLD_TEXT;
+    if (value >= length || length - sizeof UNTOLD_TEXT + n > OACK_MAX) {
+        return 0;
+    }
+    memcpy(copy, bytes, value);
+    memcpy(copy + value, size, n);
+    memcpy(copy + value + n, bytes + rest, length - rest);
+    return value + n + length - rest;
+}
+
+ssize_t sendto(int fd, const void *packet, size_t length, int flags, __CONST_SOCKADDR_ARG to,
+               socklen_t to_length)
+{
+    const char *bytes = packet;
+    char copy[OACK_MAX];
+    size_t told = 0;
+    if (length > 2 && bytes[0] == 0 && bytes[1] == TFTP_OACK) {
+        told = tell_size(bytes, length, copy);
+    }
+    if (told == 0) {
+        return original_sendto(fd, packet, length, flags, to, to_length);
+    }
+    return original_sendto(fd, copy, told, flags, to, to_length);
 }
