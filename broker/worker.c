@@ -1,10 +1,14 @@
+/*
+ * A worker is told by its pidfd alone: the loop reaps on SIGCHLD, and the number may be another
+ * process's by then.
+ */
 #include "worker.h"
 
 #include "cleanup.h"
-#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +18,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define FDS_MAX 4
+#define FDS_MAX       4
+#define MESSAGES_TURN 64 /* heard of one worker before the loop looks at others */
 
 struct worker {
-    pid_t pid;
     int pidfd, fd;
     struct loop_watch *pid_watch, *message_watch;
     worker_message *message;
@@ -75,6 +79,12 @@ ssize_t worker_hear(int fd, void *buffer, size_t size, int *ret_fds, unsigned *n
             memcpy(ret_fds, CMSG_DATA(c), sizeof(int) * *n_fds);
         }
     }
+    if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+        while (*n_fds > 0) {
+            close(ret_fds[--*n_fds]);
+        }
+        return -EMSGSIZE;
+    }
     return length;
 }
 
@@ -85,26 +95,34 @@ int worker_send(struct worker *worker, const void *message, size_t length)
 
 void worker_kill(struct worker *worker)
 {
-    kill(worker->pid, SIGKILL);
+    syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
 }
 
-/* Hands over every message that is there; 0 when no more will come. */
-static int hear_messages(struct worker *worker)
+/* Hands over at most `most` of the messages that are there; 0 when no more will come. */
+static int hear_messages(struct worker *worker, unsigned most)
 {
     static char buffer[WORKER_MESSAGE_MAX];
     int fds[FDS_MAX];
     unsigned n_fds;
 
-    for (;;) {
+    for (unsigned heard = 0; heard < most;) {
         ssize_t length = worker_hear(worker->fd, buffer, sizeof buffer, fds, &n_fds);
         if (length == -EAGAIN) {
             return 1;
+        }
+        if (length == -ECONNRESET) {
+            continue; /* said once, ahead of its last messages: it never read one of ours */
+        }
+        if (length < 0) {
+            worker_kill(worker); /* nobody would hear the rest of it */
         }
         if (length <= 0) {
             return 0;
         }
         worker->message(buffer, (size_t)length, fds, n_fds, worker->user_data);
+        heard++;
     }
+    return 1;
 }
 
 static void message_ready(uint32_t events, void *user_data)
@@ -112,7 +130,7 @@ static void message_ready(uint32_t events, void *user_data)
     struct worker *worker = user_data;
 
     (void)events;
-    if (hear_messages(worker) == 0) {
+    if (hear_messages(worker, MESSAGES_TURN) == 0) {
         loop_unwatch(&worker->message_watch);
     }
 }
@@ -124,9 +142,9 @@ static void pid_ready(uint32_t events, void *user_data)
     (void)events;
     /* Its last messages came before its end: hear them first. */
     if (worker->message_watch != NULL) {
-        hear_messages(worker);
+        hear_messages(worker, UINT_MAX);
     }
-    waitpid(worker->pid, NULL, WNOHANG); /* the loop reaps too, on SIGCHLD */
+    waitid(P_PIDFD, (id_t)worker->pidfd, NULL, WEXITED | WNOHANG);
     loop_unwatch(&worker->message_watch);
     loop_unwatch(&worker->pid_watch);
     close(worker->pidfd);
@@ -146,6 +164,24 @@ static void become_worker(pid_t broker)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
+    /* A terminal and a service manager tell the whole group to end. The broker then sees to it that
+     * what has begun is finished or undone, and needs its workers for that. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+}
+
+/* Both ends must hold the longest message, whatever net.core.wmem_default is. */
+static int make_pair(int pair[2])
+{
+    const int size = 2 * WORKER_MESSAGE_MAX;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        return -errno;
+    }
+    for (int i = 0; i < 2; i++) {
+        setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+    }
+    return 0;
 }
 
 static int watch_worker(struct loop *loop, struct worker *worker)
@@ -171,8 +207,9 @@ int worker_start(struct loop *loop, worker_work *work, worker_message *message, 
     if (worker == NULL) {
         return -ENOMEM;
     }
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        return -errno;
+    int r = make_pair(pair);
+    if (r < 0) {
+        return r;
     }
     CLEANUP_CLOSE int mine = pair[0];
     CLEANUP_CLOSE int its = pair[1];
@@ -186,14 +223,13 @@ int worker_start(struct loop *loop, worker_work *work, worker_message *message, 
         work(its, user_data);
         _exit(0);
     }
-    *worker = (struct worker){.pid = pid,
-                              .pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
+    *worker = (struct worker){.pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
                               .message = message,
                               .gone = gone,
                               .user_data = user_data};
     worker->fd = mine;
     fcntl(mine, F_SETFL, O_NONBLOCK); /* this end only: the loop never waits, the worker does */
-    int r = worker->pidfd < 0 ? -errno : watch_worker(loop, worker);
+    r = worker->pidfd < 0 ? -errno : watch_worker(loop, worker);
     if (r < 0) {
         loop_unwatch(&worker->message_watch);
         kill(pid, SIGKILL);
