@@ -177,7 +177,7 @@ static int add_our_programs(const char *supervisor, int root)
         return -ENAMETOOLONG;
     }
     int r = sandbox_mounts_clone(AT_FDCWD, dirname(directory), 0, -1, &mount);
-    return r < 0 ? r : sandbox_mounts_attach(mount, root, SANDBOX_PROGRAMS + 1);
+    return r < 0 ? r : sandbox_mounts_attach(mount, root, &SANDBOX_PROGRAMS[1]);
 }
 
 static int fill(const struct sandbox_settings *settings, int root, char *why, size_t why_size)

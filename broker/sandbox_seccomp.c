@@ -114,7 +114,7 @@ static int deny_core_limit(scmp_filter_ctx filter)
     if (r == 0) { /* reading it, without a new limit, is allowed */
         r = seccomp_rule_add(filter, action, SCMP_SYS(prlimit64), 2,
                              SCMP_A1(SCMP_CMP_MASKED_EQ, mask, RLIMIT_CORE),
-                             SCMP_A2(SCMP_CMP_NE, 0));
+                             SCMP_A2(SCMP_CMP_NE, 0, 0));
     }
     return r;
 }
@@ -127,13 +127,13 @@ static int allow_only(scmp_filter_ctx filter, int call, unsigned index, int erro
 {
     unsigned first = allowed[0], last = allowed[count - 1];
     uint32_t action = SCMP_ACT_ERRNO((unsigned)error);
-    int r = seccomp_rule_add(filter, action, call, 1, SCMP_CMP(index, SCMP_CMP_GT, last));
+    int r = seccomp_rule_add(filter, action, call, 1, SCMP_CMP(index, SCMP_CMP_GT, last, 0));
     if (r == 0 && first > 0) {
-        r = seccomp_rule_add(filter, action, call, 1, SCMP_CMP(index, SCMP_CMP_LT, first));
+        r = seccomp_rule_add(filter, action, call, 1, SCMP_CMP(index, SCMP_CMP_LT, first, 0));
     }
     for (size_t i = 0; i + 1 < count; i++) {
         for (unsigned value = allowed[i] + 1; value < allowed[i + 1] && r == 0; value++) {
-            r = seccomp_rule_add(filter, action, call, 1, SCMP_CMP(index, SCMP_CMP_EQ, value));
+            r = seccomp_rule_add(filter, action, call, 1, SCMP_CMP(index, SCMP_CMP_EQ, value, 0));
         }
     }
     return r;

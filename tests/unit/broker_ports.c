@@ -165,6 +165,7 @@ static void test_locked(void)
         CHECK(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &none, sizeof none) < 0);
     }
     CLEANUP_CLOSE int client = connect_marked(AF_INET, SOCK_STREAM, bound.port, MARK);
+    CHECK(client >= 0);
     CHECK(readable(bound.fds[0], 1000));
     CLEANUP_CLOSE int accepted = accept4(bound.fds[0], NULL, NULL, SOCK_CLOEXEC);
     CHECK(accepted >= 0);
