@@ -5,4 +5,5 @@ add_custom_target(version_header
     COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DVERSION=${PROJECT_VERSION}
             -DOUTPUT=${CDSS_VERSION_HEADER} -P ${CMAKE_SOURCE_DIR}/cmake/write_version.cmake
     BYPRODUCTS ${CDSS_VERSION_HEADER}
-    COMMENT "Reading the commit")
+    COMMENT "Reading the commit"
+    VERBATIM)
