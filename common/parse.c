@@ -104,6 +104,18 @@ static const char *check_components(const char *text, size_t length)
     return why;
 }
 
+/* C0 and DEL. lighttpd takes no such byte for itself, and no FTP command can carry a line's end. */
+static bool has_control(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        if (byte < 0x20 || byte == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int parse_image_path(const char *text, size_t length, struct image_path *ret, const char **ret_why)
 {
     if (length == 0) {
@@ -112,8 +124,8 @@ int parse_image_path(const char *text, size_t length, struct image_path *ret, co
     if (length > IMAGE_PATH_MAX) {
         return refuse(ret_why, "is longer than 1023 bytes");
     }
-    if (memchr(text, '\0', length) != NULL) {
-        return refuse(ret_why, "holds a NUL byte");
+    if (has_control(text, length)) {
+        return refuse(ret_why, "holds a control character, which no protocol can name");
     }
     if (text[0] == '/') {
         return refuse(ret_why, "begins with a /");

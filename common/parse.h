@@ -21,7 +21,8 @@ struct user_name {
 };
 
 /* An image's path in the repository: relative, components of 1 to 255 bytes joined by single '/',
- * none "." or "..", none named .passwd or ending in .passwd, no NUL; any other bytes are fine. */
+ * none "." or "..", none named .passwd or ending in .passwd, no control characters (bytes 0 to 31
+ * and 127: servers and clients lose them on the way); any other bytes are fine, UTF-8 or not. */
 struct image_path {
     char text[IMAGE_PATH_MAX + 1];
 };

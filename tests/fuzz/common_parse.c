@@ -50,6 +50,9 @@ static void try_image_path(const char *text, size_t length)
     if (result == 0) {
         REQUIRE(path.text[0] != '/' && strstr(path.text, "//") == NULL);
         REQUIRE(strstr(path.text, "/../") == NULL && strncmp(path.text, "../", 3) != 0);
+        for (size_t i = 0; i < length; i++) {
+            REQUIRE((unsigned char)path.text[i] >= 0x20 && path.text[i] != 0x7f);
+        }
     }
 }
 

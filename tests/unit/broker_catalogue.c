@@ -142,6 +142,21 @@ static void test_protected(void)
     check_scan("b.iso", "open/b.iso protected squashfs\n");
 }
 
+/* What cannot be shared is not offered, nor is anything in a directory of such a name. */
+static void test_control_characters(void)
+{
+    clear();
+    make("a\n.iso");
+    make("b\x7f.iso");
+    make("c\xff\xc2\x85.iso");
+    make_directory("d\t");
+    make("d\t/e.iso");
+    make_directory("f");
+    make("f/\x01.iso");
+    make("f/g.iso");
+    check_scan("", "c\xff\xc2\x85.iso squashfs\nf/g.iso squashfs\n");
+}
+
 static void test_patterns(void)
 {
     clear();
@@ -390,8 +405,8 @@ static void test_mounts(void)
 
 TEST_MAIN({"set up", set_up}, {"nothing there", test_empty}, {"the order of strcmp", test_order},
           {"regular files only", test_only_files}, {"passwords", test_protected},
-          {"patterns", test_patterns}, {"a hostile pattern", test_hostile_pattern},
-          {"the visitor stops it", test_stop}, {"names too long", test_names},
-          {"too deep", test_deep}, {"many", test_many}, {"opening", test_open},
-          {"writable by others", test_writable}, {"other filesystems", test_mounts},
-          {"nothing is left", tear_down})
+          {"control characters", test_control_characters}, {"patterns", test_patterns},
+          {"a hostile pattern", test_hostile_pattern}, {"the visitor stops it", test_stop},
+          {"names too long", test_names}, {"too deep", test_deep}, {"many", test_many},
+          {"opening", test_open}, {"writable by others", test_writable},
+          {"other filesystems", test_mounts}, {"nothing is left", tear_down})

@@ -164,7 +164,10 @@ static void send_share(int fd, const char *user, const char *image)
     answer(fd, MESSAGE_SHARE, &share);
 }
 
-#define ODD_PATH "-odd 'na\"me'\n\xc3\xbc.iso"
+#define ODD_PATH "-odd 'na\"me'\xc3\xbc.iso"
+
+/* No broker of ours says so. */
+#define HOSTILE_PATH "-odd 'na\"me'\n\xc3\xbc.iso"
 
 static bool is_expected_create(const struct wire_message *request)
 {
@@ -185,7 +188,7 @@ static void play_create(int fd, const struct wire_message *request)
         return;
     }
     answer(fd, MESSAGE_PROGRESS, &progress);
-    send_share(fd, "alice", ODD_PATH);
+    send_share(fd, "alice", HOSTILE_PATH);
     send_done(fd, 0, "");
 }
 

@@ -127,7 +127,7 @@ static void sample(struct sample *ret, const char *user, const char *id)
     share->clients = ret->clients;
     share->n_clients = 2;
     text_copy(ret->images[0].path.text, IMAGE_PATH_MAX, "linux/debian 12.iso");
-    text_copy(ret->images[1].path.text, IMAGE_PATH_MAX, "odd\xff\n'name.bin");
+    text_copy(ret->images[1].path.text, IMAGE_PATH_MAX, "odd\xff 'name.bin");
     text_copy(ret->images[0].type, sizeof ret->images[0].type, "iso9660");
     text_copy(ret->images[1].note, sizeof ret->images[1].note, "nothing to mount");
     ret->images[0].device = UINT64_MAX;
@@ -290,7 +290,7 @@ static void history(void)
             " FROM history WHERE ended IS NOT NULL",
             row, sizeof row);
     CHECK_TEXT(row, "alice|root (uid 0)|2027-01-15 08:00:00|2027-01-16 08:00:00|its time was over|"
-                    "linux/debian 12.iso\nodd\xff\n'name.bin|10.0.0.1 fd00:1::/64|http nfs");
+                    "linux/debian 12.iso\nodd\xff 'name.bin|10.0.0.1 fd00:1::/64|http nfs");
     sql_row("SELECT count(*) FROM history WHERE abs(unixepoch(ended) - unixepoch()) < 60", row,
             sizeof row);
     CHECK_TEXT(row, "1");

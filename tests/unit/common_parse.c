@@ -77,7 +77,8 @@ static void image_paths(void)
 {
     static const struct bytes_case good[] = {CASE("a"),
                                              CASE("linux/debian-12.iso"),
-                                             CASE("a b/\xc3\xa9\xff\n.iso"),
+                                             CASE("a b/\xc3\xa9\xff~.iso"),
+                                             CASE("a\x80/\xc2\x85\xa0z"),
                                              CASE("..."),
                                              CASE(".a/b."),
                                              CASE("..a/a.."),
@@ -106,6 +107,23 @@ static void image_paths(void)
         CHECK(parse_image_path(bad[i].bytes, bad[i].length, &path, &why) == -EINVAL);
         CHECK(why != NULL);
         CHECK_TEXT(path.text, "kept");
+    }
+}
+
+/* Each byte by itself: in the middle of a name it is refused, or comes back as it was. */
+static void control_characters(void)
+{
+    static struct image_path path;
+    for (int byte = 0; byte < 256; byte++) {
+        char text[] = {'d', '/', 'a', (char)byte, 'b'};
+        const char *why = NULL;
+        int result = parse_image_path(text, sizeof text, &path, &why);
+        if (byte < 32 || byte == 127) {
+            CHECK(result == -EINVAL);
+            CHECK_TEXT(why, "holds a control character, which no protocol can name");
+        } else {
+            CHECK(result == 0 && memcmp(path.text, text, sizeof text) == 0);
+        }
     }
 }
 
@@ -374,6 +392,7 @@ static void durations(void)
 }
 
 TEST_MAIN({"user names", users}, {"protocol names", protocols}, {"image paths", image_paths},
+          {"control characters in image paths", control_characters},
           {"long image paths", long_paths}, {"prefixes", prefixes}, {"clients", clients},
           {"prefixes come back from their text", round_trip}, {"numbers", numbers},
           {"durations", durations})
