@@ -253,6 +253,16 @@ loop_devices() {
     return 0
 }
 
+# Everything that runs in the namespaces of this run, whoever started it.
+ns_processes() {
+    local name path ids=' '
+    for name in "${!ns_pid[@]}"; do ids+="$(readlink "/proc/${ns_pid[$name]}/ns/net") "; done
+    find /proc/[0-9]*/ns/net -maxdepth 0 -printf '%p %l\n' 2>/dev/null | while read -r path name; do
+        [[ $ids == *" $name "* ]] && echo "${path//[!0-9]/}"
+    done
+    return 0
+}
+
 cgroups_remove() {
     local directory
     for directory in "${environment_cgroups[@]}"; do
@@ -267,7 +277,7 @@ environment_remove() {
     local pid name path
     [ -n "$environment_dir" ] || return 0
     broker_stop
-    for pid in $(cgroups_processes) $(share_processes); do kill -KILL "$pid" 2>/dev/null; done
+    for pid in $(cgroups_processes) $(share_processes) $(ns_processes); do kill -KILL "$pid" 2>/dev/null; done
     for name in "${!ns_pid[@]}"; do
         kill -KILL "${ns_pid[$name]}" 2>/dev/null
         wait "${ns_pid[$name]}" 2>/dev/null

@@ -25,7 +25,7 @@ share() { # USER
 }
 
 rom() { # FILE [OPTION...]: a boot ROM, always from port 2070
-    client_exec 1 timeout 15 python3 "$net_dir/tools/tftp.py" "$server4" "$1" "$out/rom" \
+    client_exec 1 python3 "$net_dir/tools/tftp.py" "$server4" "$1" "$out/rom" \
         --source-port 2070 "${@:2}"
 }
 

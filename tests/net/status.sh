@@ -12,7 +12,7 @@ echo x >"${setting[repository.images]}/open.bin.passwd"
 
 for program in broker/cdss broker/cdssd; do
     expect_ok "$program --version" "$build_dir/$program" --version
-    grep -qE '^cdssd? [0-9]+\.[0-9]+\.[0-9]+ \([0-9a-f]+(-dirty)?\)$' "$environment_dir/out"
+    grep -qE '^cdssd? [0-9]+\.[0-9]+\.[0-9]+ \(([0-9a-f]+(-dirty)?|unknown)\)$' "$environment_dir/out"
     verdict $? "it tells version and commit: $(cat "$environment_dir/out")"
     expect_ok "$program --help" "$build_dir/$program" --help
 done

@@ -80,7 +80,7 @@ expect_probe "on the server, with a client's IPv6 address as source" "refused|si
 # The forged answer. That the kernel follows it at all is shown by a port where it leads somewhere:
 # one that the same share's real FTP server waits on.
 for n in 1 2; do
-    client_exec $n timeout 60 python3 "$net_dir/tools/passive_hold.py" "$server4" \
+    client_exec $n python3 "$net_dir/tools/passive_hold.py" "$server4" \
         >"$environment_dir/passive$n" &
     background+=("$!")
     wait_for 5 test -s "$environment_dir/passive$n"

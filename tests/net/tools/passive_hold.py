@@ -1,4 +1,4 @@
-"""Opens an FTP session, asks for a passive port, prints it, and waits for ever: ADDRESS"""
+"""Opens an FTP session, asks for a passive port, prints it, and waits for a minute: ADDRESS"""
 import ftplib
 import sys
 import time
@@ -6,4 +6,4 @@ import time
 ftp = ftplib.FTP(sys.argv[1], timeout=5)
 ftp.login()
 print(ftplib.parse227(ftp.sendcmd("PASV"))[1], flush=True)
-time.sleep(600)
+time.sleep(60)
