@@ -333,6 +333,39 @@ int cgroup_kill(struct cgroups *cgroups, const char *id)
     return result;
 }
 
+static int visit_threads(const struct hierarchy *hierarchy, const char *id,
+                         void (*visit)(pid_t tid, void *user_data), void *user_data)
+{
+    CLEANUP_CLOSE int group = open_directory(hierarchy->ours_fd, id);
+    CLEANUP_FREE char *text = NULL;
+    size_t length;
+    if (group < 0) {
+        return group == -ENOENT ? 0 : group;
+    }
+    const char *name = hierarchy->v2 ? "cgroup.threads" : "tasks";
+    int r = text_read_file(group, name, TEXT_MAX, &text, &length);
+    for (char *line = text, *end; r == 0 && *line != '\0'; line = end + (*end == '\n')) {
+        long tid = strtol(line, &end, 10);
+        if (end == line) {
+            break;
+        }
+        if (tid > 1) { /* 0: of another PID namespace */
+            visit((pid_t)tid, user_data);
+        }
+    }
+    return r;
+}
+
+int cgroup_each_thread(struct cgroups *cgroups, const char *id,
+                       void (*visit)(pid_t tid, void *user_data), void *user_data)
+{
+    int r = is_id(id) ? 0 : -EINVAL;
+    if (r == 0 && cgroups->count > 0) { /* every process is in every hierarchy */
+        r = visit_threads(&cgroups->items[0], id, visit, user_data);
+    }
+    return r;
+}
+
 int cgroup_remove(struct cgroups *cgroups, const char *id)
 {
     int result = is_id(id) ? 0 : -EINVAL;

@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "process.h"
+#include "readers.h"
 #include "share.h"
 #include "tree.h"
 
@@ -84,6 +85,7 @@ static void end_group(const char *id, void *user_data)
     if (is_live(id, broker)) {
         return;
     }
+    readers_abort(broker->cgroups, id, 0);
     cgroup_kill(broker->cgroups, id);
     for (int i = 0; (r = cgroup_remove(broker->cgroups, id)) == -EBUSY && i < WAIT_MS / 10; i++) {
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);

@@ -63,7 +63,8 @@ static int enter_parent(char *contents, const char **ret_name)
 }
 
 /* umount2(2) takes a name, which must not be followed, and asks nothing of what is mounted there:
- * a FUSE file system whose reader is dead or hostile is unmounted like any other. */
+ * a FUSE file system whose reader is dead or hostile is unmounted like any other. MNT_FORCE aborts
+ * its connection (readers.h), which nothing could find again afterwards. */
 int sandbox_remove_image(int pidfd, const char *contents)
 {
     CLEANUP_FREE char *path = strdup(contents);
@@ -81,7 +82,7 @@ int sandbox_remove_image(int pidfd, const char *contents)
     if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
         return -EINVAL;
     }
-    if (umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
+    if (umount2(name, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
         return errno == EINVAL || errno == ENOENT ? 0 : -errno; /* nothing is mounted there */
     }
     return 0;

@@ -4,6 +4,7 @@
 #include "sandbox_steps.h"
 
 #include "cleanup.h"
+#include "readers.h"
 #include "sandbox_ids.h"
 
 #include <errno.h>
@@ -143,8 +144,8 @@ static int mount_fuse(int *ret_mount, int *ret_device)
     }
     snprintf(number, sizeof number, "%d", device);
     const struct fs_option options[] = {
-        {"source", "image"}, {"fd", number}, {"rootmode", "40000"}, {"user_id", "0"},
-        {"group_id", "0"},   {"ro", NULL},   {"allow_other", NULL}};
+        {"source", READERS_SOURCE}, {"fd", number}, {"rootmode", "40000"}, {"user_id", "0"},
+        {"group_id", "0"},          {"ro", NULL},   {"allow_other", NULL}};
     int r = mount_filesystem(
         "fuse", options, ARRAY_SIZE(options),
         MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, ret_mount);

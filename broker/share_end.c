@@ -7,6 +7,7 @@
 
 #include "beneath.h"
 #include "log.h"
+#include "readers.h"
 #include "share_steps.h"
 #include "tree.h"
 
@@ -134,6 +135,16 @@ static void cut(struct share *share)
     share->firewall_up = false;
 }
 
+/* Before PID 1 is killed, which still shows what is mounted. */
+static void abort_readers(const struct share *share)
+{
+    int r = readers_abort(share->broker->cgroups, share->row.id, share->row.pid);
+    if (r < 0) {
+        log_write(LOG_LEVEL_WARN, "share.end", share->row.user.text, "aborting readers: %s",
+                  strerror(-r));
+    }
+}
+
 void share_end(struct share *share, const char *reason)
 {
     if (share->state == SHARE_ENDING) {
@@ -149,6 +160,7 @@ void share_end(struct share *share, const char *reason)
         worker_kill(share->worker);
     }
     if (share->pidfd >= 0) {
+        abort_readers(share);
         syscall(SYS_pidfd_send_signal, share->pidfd, SIGKILL, NULL, 0);
     }
     share_continue_end(share);
