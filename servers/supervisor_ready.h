@@ -20,7 +20,7 @@ struct ready {
     const struct supervisor_plan *plan;
     struct ready_check checks[SUPERVISOR_SERVICES_MAX];
     uint32_t running;
-    uint64_t until; /* CLOCK_MONOTONIC */
+    uint64_t until; /* CLOCK_MONOTONIC; the test of this brings it forward */
     struct supervisor_ready answer;
     bool over; /* the answer was given */
 };
