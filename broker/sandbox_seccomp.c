@@ -103,6 +103,14 @@ static int deny_terminals(scmp_filter_ctx filter)
                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, TIOCSTI));
 }
 
+/* A lease on an image makes whoever opens it for writing on the host wait, and images belong to the
+ * share's user here. */
+static int deny_leases(scmp_filter_ctx filter)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
+                            SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, F_SETLEASE));
+}
+
 /* The limit on core dumps stays what it is: below it, core(5) would run its handler outside. Done
  * nothing and said yes: programs lower it for their own good, and some end when they may not. */
 static int deny_core_limit(scmp_filter_ctx filter)
@@ -182,13 +190,11 @@ typedef int filter_part(scmp_filter_ctx filter);
 
 static int fill(scmp_filter_ctx filter, enum sandbox_network network)
 {
-    filter_part *const parts[] = {deny_named,
-                                  deny_youngest,
-                                  deny_namespaces,
-                                  deny_terminals,
-                                  deny_core_limit,
-                                  restrict_pairs,
-                                  network == SANDBOX_NETWORK_HOST ? restrict_host : restrict_none};
+    filter_part *const parts[] = {
+        deny_named,      deny_youngest,
+        deny_namespaces, deny_terminals,
+        deny_leases,     deny_core_limit,
+        restrict_pairs,  network == SANDBOX_NETWORK_HOST ? restrict_host : restrict_none};
     int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0) { /* a binary tree; without it every call would pass the whole list */
         r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);

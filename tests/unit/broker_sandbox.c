@@ -609,6 +609,7 @@ static void refuses_forbidden_calls(void)
                                          "sethostname",
                                          "syslog",
                                          "tiocsti",
+                                         "lease",
                                          "ptrace",
                                          "mknod"};
     struct setup setup = {.block = BLOCK, .host = true};

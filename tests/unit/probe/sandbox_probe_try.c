@@ -63,6 +63,7 @@ CALL(quotactl, SYS_quotactl, 0, NULL, 0, NULL)
 CALL(sethostname, SYS_sethostname, "x", 1)
 CALL(syslog, SYS_syslog, 3, NULL, 0)
 CALL(tiocsti, SYS_ioctl, 0, TIOCSTI, "x")
+CALL(lease, SYS_fcntl, 0, F_SETLEASE, F_RDLCK)
 CALL(setuid_user, SYS_setuid, 1000)
 CALL(setuid_foreign, SYS_setuid, 12345)
 CALL(chroot_tree, SYS_chroot, "/srv/share")
@@ -183,6 +184,7 @@ static const struct {
     TRY(sethostname),
     TRY(syslog),
     TRY(tiocsti),
+    TRY(lease),
     TRY(setuid_user),
     TRY(setuid_foreign),
     TRY(chroot_tree),
