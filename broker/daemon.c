@@ -339,7 +339,7 @@ static int start_firewall(struct broker *broker, char *why, size_t why_size)
 
 static void stop_firewall(struct broker *broker)
 {
-    if (broker->n_shares == 0) {
+    if (broker->firewall_installed && broker->n_left == 0) {
         firewall_uninstall(broker->firewall);
     }
     firewall_close(broker->firewall);
@@ -506,6 +506,9 @@ int daemon_run(struct broker *broker, char *why, size_t why_size)
         log_write(LOG_LEVEL_INFO, "broker.ready", NULL, "cdssd %s, %u protocols, %u shares",
                   version_text(), broker->definitions->count, broker->n_shares);
         r = loop_run(broker->loop);
+        if (r < 0) {
+            snprintf(why, why_size, "the loop: %s", strerror(-r));
+        }
     }
     while (done-- > 0) {
         if (steps[done].stop != NULL) {

@@ -84,17 +84,47 @@ static int check_counts(const struct broker *broker, struct refusal *refusal)
     return 0;
 }
 
-int policy_lifetime(const struct broker *broker, uint64_t wanted, uint64_t *ret_seconds,
-                    struct refusal *ret_refusal)
+/* "23h 59m" */
+static struct shown show_duration(uint64_t seconds)
+{
+    CLEANUP_TEXT struct text duration = {0};
+    struct shown shown;
+
+    text_add_duration(&duration, seconds);
+    snprintf(shown.text, sizeof shown.text, "%s", duration.data != NULL ? duration.data : "");
+    return shown;
+}
+
+/* How long the share has lived. Of its creation a row has the wall time alone; what has passed
+ * since it was last extended is told by the clock of its deadline, which nobody sets. */
+static uint64_t age(const struct share *share)
+{
+    const struct registry_share *row = &share->row;
+    uint64_t lifetime = row->ends > row->created ? row->ends - row->created : 0;
+    uint64_t left = share_remaining(share);
+
+    return lifetime > left ? lifetime - left : 0;
+}
+
+int policy_lifetime(const struct broker *broker, const struct share *share, uint64_t wanted,
+                    uint64_t *ret_seconds, struct refusal *ret_refusal)
 {
     uint64_t seconds = wanted != 0 ? wanted : broker->settings.lifetime;
     uint64_t limit = broker->settings.admin_max_lifetime;
+    uint64_t lived = share != NULL ? age(share) : 0;
 
     if (limit != 0 && seconds > limit) {
         return refuse(ret_refusal, "lifetime",
-                      "%llu seconds are longer than the site's limit for administrators of %llu "
+                      "%s is longer than this site's limit for administrators, %s "
                       "(admin_max_lifetime).",
-                      (unsigned long long)seconds, (unsigned long long)limit);
+                      show_duration(seconds).text, show_duration(limit).text);
+    }
+    if (limit != 0 && seconds > (limit > lived ? limit - lived : 0)) {
+        return refuse(ret_refusal, "lifetime",
+                      "The share has lived for %s, and %s more would be longer than this site's "
+                      "limit for administrators, %s in all (admin_max_lifetime).",
+                      show_duration(lived).text, show_duration(seconds).text,
+                      show_duration(limit).text);
     }
     *ret_seconds = seconds;
     return 0;
@@ -371,7 +401,7 @@ static int check_create(struct broker *broker, const struct message_share_create
     r = r < 0 ? r : check_images(broker, &request->images, row, refusal);
     r = r < 0 ? r : check_clients(broker, &request->clients, row, refusal);
     r = r < 0 ? r : check_protocols(broker, &request->protocols, row, refusal);
-    r = r < 0 ? r : policy_lifetime(broker, request->seconds, &seconds, refusal);
+    r = r < 0 ? r : policy_lifetime(broker, NULL, request->seconds, &seconds, refusal);
     row->created = (uint64_t)time(NULL);
     row->ends = row->created + seconds;
     row->deadline_ns = loop_now() + seconds * 1000000000u;

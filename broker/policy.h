@@ -23,7 +23,8 @@ int policy_create(struct broker *broker, const struct message_share_create *requ
 int policy_add(const struct share *share, const struct texts *images, struct image_path *paths,
                struct refusal *ret_refusal);
 
-/* A lifetime for an existing or a new share, in seconds, counted from now; 0 asks for the default.
+/* A lifetime for a new share (NULL) or one that is to be extended, in seconds, counted from now; 0
+ * asks for the default. The limit counts from the share's creation, however often it is extended.
  * The result is in *ret_seconds. */
-int policy_lifetime(const struct broker *broker, uint64_t wanted, uint64_t *ret_seconds,
-                    struct refusal *ret_refusal);
+int policy_lifetime(const struct broker *broker, const struct share *share, uint64_t wanted,
+                    uint64_t *ret_seconds, struct refusal *ret_refusal);

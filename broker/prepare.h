@@ -20,6 +20,7 @@
 #define PREPARE_IMAGES_MAX    64
 #define PREPARE_PROTOCOLS_MAX 16
 #define PREPARE_STEPS         6
+#define PREPARE_LIMIT_S       120 /* then the worker is killed: a disk or a mount hangs */
 
 enum prepare_kind {
     PREPARE_PROGRESS = 1,
@@ -92,5 +93,5 @@ struct preparation {
     uint32_t slots[PREPARE_IMAGES_MAX];
     bool mine[PREPARE_IMAGES_MAX]; /* this worker mounts it */
     bool finished;                 /* DONE or FAILED was heard */
-    struct connection *connection; /* adding: who waits */
+    struct loop_timer *limit;      /* PREPARE_LIMIT_S */
 };

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "prepare_job.h"
 #include "process.h"
+#include "share_steps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,8 +248,7 @@ int job_await_ready(struct job *job)
     }
     ssize_t length = read(job->ready_read_fd, &ready, sizeof ready);
     if (length != (ssize_t)sizeof ready) {
-        return job_fail(job, -EPIPE, "",
-                        "The sandbox ended before it was ready; nothing was shared.");
+        return job_fail(job, -EPIPE, "", SANDBOX_ENDED);
     }
     int r = judge(job, &ready);
     if (r == 0) {

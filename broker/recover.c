@@ -48,21 +48,23 @@ static bool is_whole(const struct broker *broker, const struct registry_share *r
     return true;
 }
 
-/* True when the row was taken over by a live share. */
-static bool take_up(struct broker *broker, struct registry_share *row)
+/* The row of a share that is whole is taken over by it, and empty then. */
+static void take_up(struct broker *broker, struct registry_share *row)
 {
     CLEANUP_CLOSE int pidfd = row->pid > 0 ? (int)syscall(SYS_pidfd_open, row->pid, 0) : -1;
     char user[USER_NAME_MAX + 1];
 
     memcpy(user, row->user.text, sizeof user);
     if (pidfd < 0 || !is_whole(broker, row, pidfd)) {
-        return false;
+        return;
     }
-    if (share_adopt(broker, row, TAKE_FD(pidfd)) < 0) {
-        return false;
+    int r = share_adopt(broker, row, TAKE_FD(pidfd));
+    if (r == 0) {
+        log_write(LOG_LEVEL_INFO, "share.resumed", user, "it lived through the restart");
+    } else {
+        log_write(LOG_LEVEL_ERROR, "share.resumed", user, "it cannot be taken up: %s",
+                  strerror(-r));
     }
-    log_write(LOG_LEVEL_INFO, "share.resumed", user, "it lived through the restart");
-    return true;
 }
 
 static bool is_live(const char *id, void *user_data)
@@ -123,10 +125,28 @@ static int install_firewall(struct broker *broker)
     for (const struct share *share = broker->shares; share != NULL; share = share->next, i++) {
         share_firewall(share, services + (size_t)i * FIREWALL_SERVICES_MAX, &shares[i]);
     }
-    if (n == 0) {
+    int r = firewall_install(broker->firewall, shares, n);
+    if (r == 0 && n == 0) {
         firewall_flush_all(broker->firewall);
     }
-    return firewall_install(broker->firewall, shares, n);
+    broker->firewall_installed = r == 0;
+    return r;
+}
+
+/* Ends the rows that nobody took up (one that was taken up is empty), and what is left of them. */
+static void undo_the_others(struct broker *broker, const struct registry_share *rows,
+                            uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].id[0] != '\0') {
+            bool expired = rows[i].deadline_ns <= loop_now();
+            registry_end(broker->registry, rows[i].id, expired ? "expired" : "lost in a restart",
+                         NULL, NULL);
+        }
+    }
+    cgroups_each(broker->cgroups, end_group, broker);
+    sweep_run_directory(broker);
+    tree_sweep(broker->shares_fd, is_live, broker);
 }
 
 int recover(struct broker *broker, char *why, size_t why_size)
@@ -140,24 +160,18 @@ int recover(struct broker *broker, char *why, size_t why_size)
         return r;
     }
     for (uint32_t i = 0; i < count; i++) {
-        char id[SHARE_ID_SIZE];
-        memcpy(id, rows[i].id, sizeof id);
-        bool expired = rows[i].deadline_ns <= loop_now();
-        if (!take_up(broker, &rows[i])) {
-            registry_end(broker->registry, id, expired ? "expired" : "lost in a restart", NULL,
-                         NULL);
-        }
+        take_up(broker, &rows[i]);
     }
-    registry_shares_free(rows, count);
-    cgroups_each(broker->cgroups, end_group, broker);
-    sweep_run_directory(broker);
-    tree_sweep(broker->shares_fd, is_live, broker);
+    /* First: where the table is somebody else's, so may be what would be undone. */
     r = install_firewall(broker);
-    if (r < 0) {
+    if (r == 0) {
+        undo_the_others(broker, rows, count);
+        share_refuse_strangers(broker);
+    } else {
         snprintf(why, why_size, "the firewall's base rules were refused: %s%s", strerror(-r),
                  r == -EPERM ? " (is another cdssd running, or a foreign table named cdss?)" : "");
-        return r;
+        share_forget_all(broker);
     }
-    share_refuse_strangers(broker);
-    return 0;
+    registry_shares_free(rows, count);
+    return r;
 }

@@ -166,7 +166,7 @@ static int handle_extend(struct broker *broker, struct connection *connection, c
     if (share == NULL) {
         return 0;
     }
-    if (policy_lifetime(broker, request->seconds, &seconds, &refusal) < 0) {
+    if (policy_lifetime(broker, share, request->seconds, &seconds, &refusal) < 0) {
         connection_refuse(connection, refusal.field, "%s", refusal.sentence);
         return 0;
     }
@@ -211,13 +211,15 @@ static int handle_add(struct broker *broker, struct connection *connection, cons
     return 0;
 }
 
-/* -- the repository, listed by a worker that writes to the connection itself -- */
+/* -- the repository, listed by a worker that writes to the connection itself, and tells the loop
+ * when the last word is said -- */
 
 struct listing {
     struct broker *broker;
     struct connection *connection; /* NULL when it has hung up */
     char *pattern;
     int out; /* in the worker */
+    bool answered;
     struct worker *worker;
 };
 
@@ -257,25 +259,42 @@ static void list_images(int fd, void *user_data)
     struct listing *listing = user_data;
     char sentence[200] = "";
 
-    (void)fd;
     listing->out = connection_fd(listing->connection);
     int r = catalogue_scan(listing->broker->images_fd, listing->pattern, send_image, listing);
     if (r == 0) {
-        send_waiting(listing->out, MESSAGE_DONE,
-                     &(struct message_done){.outcome = 0, .sentence = sentence});
+        r = send_waiting(listing->out, MESSAGE_DONE,
+                         &(struct message_done){.outcome = 0, .sentence = sentence});
     } else if (r != -EPIPE) {
         snprintf(sentence, sizeof sentence, "The repository could not be read: %s.", strerror(-r));
-        send_waiting(listing->out, MESSAGE_REFUSED,
-                     &(struct message_refused){.field = (char[]){""}, .sentence = sentence});
+        r = send_waiting(listing->out, MESSAGE_REFUSED,
+                         &(struct message_refused){.field = (char[]){""}, .sentence = sentence});
     }
+    if (r == 0) {
+        worker_tell(fd, "answered", sizeof "answered", NULL, 0);
+    }
+}
+
+static void listing_answered(const void *message, size_t length, int *fds, unsigned n_fds,
+                             void *user_data)
+{
+    struct listing *listing = user_data;
+
+    (void)message;
+    (void)length;
+    (void)fds;
+    (void)n_fds;
+    listing->answered = true;
 }
 
 static void listed(void *user_data)
 {
     struct listing *listing = user_data;
 
-    if (listing->connection != NULL) {
+    if (listing->connection != NULL && listing->answered) {
         connection_answered(listing->connection);
+    } else if (listing->connection != NULL) {
+        connection_refuse(listing->connection, "",
+                          "The process that listed the repository ended unexpectedly.");
     }
     free(listing->pattern);
     free(listing);
@@ -299,7 +318,8 @@ static int handle_images(struct broker *broker, struct connection *connection, c
 
     if (r == 0) {
         *listing = (struct listing){.broker = broker, .connection = connection, .pattern = pattern};
-        r = worker_start(broker->loop, list_images, NULL, listed, listing, &listing->worker);
+        r = worker_start(broker->loop, list_images, listing_answered, listed, listing,
+                         &listing->worker);
     }
     if (r < 0) {
         connection_refuse(connection, "", "The repository could not be listed: %s.", strerror(-r));
@@ -374,17 +394,18 @@ static int handle_status(struct broker *broker, struct connection *connection, c
 static const struct {
     uint16_t id;
     unsigned roles;
+    bool begins; /* something that a broker which is stopping would have to wait for */
     handler *handle;
 } requests[] = {
-    {MESSAGE_SHARE_CREATE, PEER_ADMIN, handle_create},
-    {MESSAGE_SHARE_LIST, PEER_ADMIN, handle_list},
-    {MESSAGE_SHARE_SHOW, PEER_ADMIN, handle_show},
-    {MESSAGE_SHARE_REMOVE, PEER_ADMIN, handle_remove},
-    {MESSAGE_SHARE_EXTEND, PEER_ADMIN, handle_extend},
-    {MESSAGE_SHARE_ADD, PEER_ADMIN, handle_add},
-    {MESSAGE_IMAGE_LIST, PEER_ADMIN | PEER_WEB, handle_images},
-    {MESSAGE_REAP, PEER_ADMIN, handle_reap},
-    {MESSAGE_STATUS, PEER_ADMIN | PEER_WEB, handle_status},
+    {MESSAGE_SHARE_CREATE, PEER_ADMIN, true, handle_create},
+    {MESSAGE_SHARE_LIST, PEER_ADMIN, false, handle_list},
+    {MESSAGE_SHARE_SHOW, PEER_ADMIN, false, handle_show},
+    {MESSAGE_SHARE_REMOVE, PEER_ADMIN, false, handle_remove},
+    {MESSAGE_SHARE_EXTEND, PEER_ADMIN, true, handle_extend},
+    {MESSAGE_SHARE_ADD, PEER_ADMIN, true, handle_add},
+    {MESSAGE_IMAGE_LIST, PEER_ADMIN | PEER_WEB, false, handle_images},
+    {MESSAGE_REAP, PEER_ADMIN, false, handle_reap},
+    {MESSAGE_STATUS, PEER_ADMIN | PEER_WEB, false, handle_status},
 };
 
 int request_handle(struct broker *broker, struct connection *connection,
@@ -394,6 +415,10 @@ int request_handle(struct broker *broker, struct connection *connection,
         if (requests[i].id == message->id) {
             if ((requests[i].roles & connection_peer(connection)->role) == 0) {
                 return -EACCES;
+            }
+            if (requests[i].begins && broker->stopping) {
+                connection_refuse(connection, "", "The broker is just being stopped.");
+                return 0;
             }
             return requests[i].handle(broker, connection, message->body);
         }

@@ -152,11 +152,14 @@ void share_release_holds(struct share *share)
     share->holds = (struct share_holds){0};
 }
 
-/* A broker that is stopping waits for shares that are neither whole nor gone. */
-static void stop_when_settled(struct broker *broker)
+void share_settled(struct broker *broker)
 {
-    if (broker->stopping && share_count(broker, SHARE_PREPARING) == 0 &&
-        share_count(broker, SHARE_ENDING) == 0) {
+    bool busy = !broker->stopping;
+
+    for (const struct share *s = broker->shares; s != NULL && !busy; s = s->next) {
+        busy = s->state != SHARE_ACTIVE || s->worker != NULL || s->writes > 0;
+    }
+    if (!busy) {
         loop_stop(broker->loop);
     }
 }
@@ -169,7 +172,7 @@ void share_settle_all(struct broker *broker)
             share_end(share, "the broker was stopped");
         }
     }
-    stop_when_settled(broker);
+    share_settled(broker);
 }
 
 void share_free(struct share *share)
@@ -193,12 +196,13 @@ void share_free(struct share *share)
     share_free_row(&share->row);
     struct broker *broker = share->broker;
     free(share);
-    stop_when_settled(broker);
+    share_settled(broker);
 }
 
 void share_forget_all(struct broker *broker)
 {
     while (broker->shares != NULL) {
+        broker->n_left += broker->shares->state == SHARE_ACTIVE;
         share_free(broker->shares);
     }
 }
@@ -208,6 +212,7 @@ void share_forget_all(struct broker *broker)
 static void pid_gone(uint32_t events, void *user_data)
 {
     struct share *share = user_data;
+    bool expired = share->row.deadline_ns <= loop_now() + NS_PER_S;
 
     (void)events;
     loop_unwatch(&share->pid_watch);
@@ -215,9 +220,12 @@ static void pid_gone(uint32_t events, void *user_data)
     share->pidfd = -1;
     if (share->state == SHARE_ENDING) {
         share_continue_end(share);
+    } else if (expired) {
+        share_end(share, "expired");
     } else if (share->state == SHARE_ACTIVE) {
-        bool expired = share->row.deadline_ns <= loop_now() + NS_PER_S;
-        share_end(share, expired ? "expired" : "its sandbox ended unexpectedly");
+        share_end(share, "its sandbox ended unexpectedly");
+    } else if (share->row.active) { /* to be, as soon as that is durable */
+        share_preparing_failed(share, "", SANDBOX_ENDED);
     } /* while it is prepared, the worker notices and says what was wrong */
 }
 
@@ -279,5 +287,11 @@ int share_adopt(struct broker *broker, struct registry_share *row, int pidfd)
     share->recorded = true;
     share->firewall_up = true;
     int r = share_born(share, share->row.pid, share->row.pid_start, pidfd);
-    return r < 0 ? r : share_set_timer(share);
+    r = r < 0 ? r : share_set_timer(share);
+    if (r < 0) {
+        *row = share->row;
+        share->row = (struct registry_share){0};
+        share_free(share);
+    }
+    return r;
 }

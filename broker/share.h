@@ -68,14 +68,14 @@ unsigned share_count(const struct broker *broker, enum share_state state);
 int share_create(struct broker *broker, struct registry_share *row, struct connection *connection);
 
 /* Takes up a share that lived through a restart of the broker: row (taken over), PID 1's pidfd
- * (owned). It is active already; the firewall is installed by the caller. */
+ * (owned). It is active already; the firewall is installed by the caller. 0 or a negative errno
+ * (then the row is still the caller's). */
 int share_adopt(struct broker *broker, struct registry_share *row, int pidfd);
 
 /* For the end of the broker: ends the shares that are being prepared, and stops the loop when
- * nothing is under way any more. */
+ * nothing is under way any more: no share prepared or ended, no images added, no row written. */
 void share_settle_all(struct broker *broker);
-/* Then: frees what it knows of its shares and lets them live on. Those that
- * were still being prepared end with their workers, and their rows at the next start. */
+/* Then: frees what it knows of its shares and lets them live on (broker->n_left). */
 void share_forget_all(struct broker *broker);
 
 /* Begins to end it; `reason` is for the history and counts only the first time. */

@@ -27,7 +27,8 @@ static void recorded(int error, void *user_data)
     if (--addition->left > 0) {
         return;
     }
-    struct connection *connection = share_next_waiter(share, WAIT_ADD, NULL);
+    struct connection *connection =
+        share->state == SHARE_ENDING ? NULL : share_next_waiter(share, WAIT_ADD, NULL);
     if (connection != NULL && addition->error < 0) {
         connection_refuse(connection, "",
                           "The images are shared, but the registry cannot be written; see the "
@@ -38,7 +39,9 @@ static void recorded(int error, void *user_data)
     }
     free(addition);
     if (share->state == SHARE_ENDING) {
-        share_continue_end(share);
+        share_continue_end(share); /* which answers whoever waits */
+    } else {
+        share_settled(share->broker);
     }
 }
 

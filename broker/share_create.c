@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define UID_BLOCKS  4096u
 #define NOT_WRITTEN "The registry cannot be written, see the broker's log; nothing was shared."
 
 void share_preparing_failed(struct share *share, const char *field, const char *sentence)
@@ -61,6 +60,10 @@ void share_prepared(struct share *share)
     char sentence[SHARE_SENTENCE_SIZE];
 
     if (share->state != SHARE_PREPARING) {
+        return;
+    }
+    if (share->pidfd < 0) {
+        share_preparing_failed(share, "", SANDBOX_ENDED);
         return;
     }
     share_progress(share, PREPARE_STEPS, PREPARE_STEPS, "opening the firewall");
@@ -118,11 +121,15 @@ static bool is_used(const struct broker *broker, uint32_t mark, uint32_t uid_fir
     return false;
 }
 
-/* A fresh id, mark and uid block. */
+/* A fresh id, mark and uid block. There are at least as many blocks as shares may live, and without
+ * a limit of shares they may run out. */
 static int number_share(struct broker *broker, struct registry_share *row)
 {
     unsigned char random[8];
 
+    if (broker->n_shares >= settings_uid_blocks(&broker->settings)) {
+        return -EUSERS;
+    }
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
         return -EIO;
     }
@@ -150,12 +157,14 @@ int share_create(struct broker *broker, struct registry_share *row, struct conne
         return r < 0 ? r : -ENOMEM;
     }
     r = share_wait(share, connection, WAIT_CREATE);
-    if (r == 0) {
-        share->writes++;
-        r = registry_record(broker->registry, &share->row, recorded, share);
-        share->writes -= r < 0;
-    }
     if (r < 0) {
+        share_free(share); /* nobody waits for it, and nothing was done */
+        return r;
+    }
+    share->writes++;
+    r = registry_record(broker->registry, &share->row, recorded, share);
+    if (r < 0) {
+        share->writes--;
         share_preparing_failed(share, "", "The broker is out of memory; nothing was shared.");
     }
     return 0;

@@ -28,7 +28,10 @@ static void extended(int error, void *user_data)
 
     share->writes--;
     if (extension->connection != NULL) {
-        if (error < 0) {
+        if (share->state == SHARE_ENDING) {
+            connection_refuse(extension->connection, "user", "The share of %s has ended: %s.",
+                              share->row.user.text, share->reason);
+        } else if (error < 0) {
             connection_refuse(extension->connection, "",
                               "The share of %s was extended, but the registry cannot be written; "
                               "see the broker's log.",
@@ -40,6 +43,8 @@ static void extended(int error, void *user_data)
     }
     if (share->state == SHARE_ENDING) {
         share_continue_end(share);
+    } else {
+        share_settled(share->broker);
     }
 }
 
@@ -60,7 +65,7 @@ static int write_deadline(const struct share *share, uint64_t deadline_ns)
     snprintf(path, sizeof path, "%s/deadline", share->row.id);
     CLEANUP_CLOSE int fd = beneath_open(share->broker->run_shares_fd, path, O_WRONLY);
     if (fd < 0) {
-        return fd;
+        return fd == -ENOENT ? -ESTALE : fd; /* -ENOENT is the firewall's word for "has ended" */
     }
     ssize_t written = pwrite(fd, &deadline, sizeof deadline, 0);
     return written < 0 ? -errno : written == (ssize_t)sizeof deadline ? 0 : -EIO;

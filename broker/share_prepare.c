@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NS_PER_S 1000000000ull
+
 /* -- images -- */
 
 static bool any_busy(struct gallery *gallery, const struct prepare_images *asked)
@@ -117,12 +119,16 @@ static void heard_images(struct share *share, const void *message, size_t length
 {
     (void)fds;
     (void)n_fds;
-    share->preparation->asked = malloc(sizeof *share->preparation->asked);
-    if (share->preparation->asked == NULL) {
+    const struct prepare_images *images = message;
+
+    (void)length;
+    free(share->preparation->asked);
+    share->preparation->asked = malloc(sizeof *images);
+    if (share->preparation->asked == NULL || images->count != share->preparation->n_images) {
         worker_kill(share->worker);
         return;
     }
-    memcpy(share->preparation->asked, message, length);
+    *share->preparation->asked = *images;
     try_answer(share);
 }
 
@@ -153,7 +159,7 @@ static void keep_holds(struct share *share)
     uint32_t *slots = realloc(share->holds.slots, count * sizeof *slots);
 
     if (slots == NULL) {
-        return; /* they are held until the broker ends, and no longer */
+        return; /* given up with the worker: the share has clones, others mount the images again */
     }
     memcpy(slots + share->holds.count, preparation->slots, preparation->n_images * sizeof *slots);
     share->holds = (struct share_holds){.slots = slots, .count = count};
@@ -183,7 +189,11 @@ static void heard_done(struct share *share, const void *message, size_t length, 
     const struct prepare_done *done = message;
     struct preparation *preparation = share->preparation;
 
-    (void)length;
+    if (done->n_images != preparation->n_images ||
+        length < offsetof(struct prepare_done, images) + done->n_images * sizeof done->images[0]) {
+        worker_kill(share->worker);
+        return;
+    }
     preparation->finished = true;
     keep_holds(share);
     if (!preparation->adding) {
@@ -263,6 +273,7 @@ static void worker_ended(void *user_data)
     struct preparation *preparation = share->preparation;
 
     share->worker = NULL;
+    loop_cancel(&preparation->limit);
     settle(share, NULL);
     for (uint32_t i = 0; i < preparation->n_images; i++) {
         if (preparation->slots[i] != SHARE_NO_SLOT) {
@@ -281,7 +292,32 @@ static void worker_ended(void *user_data)
     free(TAKE_PTR(share->preparation));
     if (share->state == SHARE_ENDING) {
         share_continue_end(share);
+    } else {
+        share_settled(share->broker);
     }
+}
+
+/* What the worker does by itself ends earlier, with a better sentence: it waits for the kernel. */
+static void limit_reached(void *user_data)
+{
+    struct share *share = user_data;
+    char sentence[200];
+
+    share->preparation->limit = NULL;
+    if (!share->preparation->finished && share->preparation->adding) {
+        share->preparation->finished = true;
+        snprintf(sentence, sizeof sentence,
+                 "The images could not be added within %d seconds; does the disk answer?",
+                 PREPARE_LIMIT_S);
+        share_add_failed(share, "", sentence);
+    } else if (!share->preparation->finished) {
+        snprintf(sentence, sizeof sentence,
+                 "The share was not ready within %d seconds; nothing was shared. Does the disk "
+                 "answer?",
+                 PREPARE_LIMIT_S);
+        share_preparing_failed(share, "", sentence);
+    }
+    worker_kill(share->worker);
 }
 
 int share_start_worker(struct share *share, struct preparation *preparation)
@@ -290,9 +326,14 @@ int share_start_worker(struct share *share, struct preparation *preparation)
         preparation->slots[i] = SHARE_NO_SLOT;
     }
     share->preparation = preparation;
-    int r = worker_start(share->broker->loop, prepare_work, message_heard, worker_ended, share,
+    int r = loop_at(share->broker->loop, loop_now() + PREPARE_LIMIT_S * NS_PER_S, limit_reached,
+                    share, &preparation->limit);
+    if (r == 0) {
+        r = worker_start(share->broker->loop, prepare_work, message_heard, worker_ended, share,
                          &share->worker);
+    }
     if (r < 0) {
+        loop_cancel(&preparation->limit);
         share->preparation = NULL;
     }
     return r;

@@ -6,6 +6,9 @@
 
 #include "share.h"
 
+/* What a creator hears of a sandbox that did not last until the end of its preparation. */
+#define SANDBOX_ENDED "The sandbox ended before it was ready; nothing was shared."
+
 struct share *share_new(struct broker *broker, struct registry_share *row); /* row is taken over */
 void share_free(struct share *share);
 void share_release_holds(struct share *share);
@@ -29,6 +32,8 @@ int share_born(struct share *share, pid_t pid, uint64_t start_time, int pidfd);
 void share_progress(struct share *share, uint32_t step, uint32_t steps, const char *text);
 /* The same worker for a preparation (taken over on success). */
 int share_start_worker(struct share *share, struct preparation *preparation);
+/* Something of a share is no longer under way: a broker that is stopping may be waiting for it. */
+void share_settled(struct broker *broker);
 /* Goes on with ending when something that it waits for has happened. */
 void share_continue_end(struct share *share);
 /* `count` images at the end of the row are linked and mounted: record them, answer. */

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -101,7 +102,7 @@ void worker_kill(struct worker *worker)
 /* Hands over at most `most` of the messages that are there; 0 when no more will come. */
 static int hear_messages(struct worker *worker, unsigned most)
 {
-    static char buffer[WORKER_MESSAGE_MAX];
+    static _Alignas(max_align_t) char buffer[WORKER_MESSAGE_MAX]; /* read as a struct */
     int fds[FDS_MAX];
     unsigned n_fds;
 
