@@ -10,6 +10,7 @@
 # shellcheck shell=bash disable=SC2034
 
 set -u
+umask 022
 export LC_ALL=C.UTF-8
 [ "$(id -u)" = 0 ] || { echo "skip ${0##*/} - needs root for namespaces"; exit 0; }
 
