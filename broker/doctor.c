@@ -2,6 +2,7 @@
 #include "doctor.h"
 
 #include "cleanup.h"
+#include "client.h"
 #include "doctor_checks.h"
 #include "json.h"
 #include "table.h"
@@ -103,10 +104,26 @@ static void report_text(const struct doctor *doctor, struct report *report, stru
                                                  : "this host cannot serve shares like this.");
 }
 
+#define BROKER_TIMEOUT_MS 5000
+
+static void ask_broker(struct doctor *doctor, struct wire_message *answer)
+{
+    CLEANUP_CLOSE int fd = client_connect(doctor->settings->socket);
+    int error = fd < 0 ? fd : client_send(fd, MESSAGE_STATUS, NULL, NULL);
+    if (error == 0) {
+        error = client_receive(fd, BROKER_TIMEOUT_MS, answer);
+    }
+    doctor->broker_error = error;
+    if (error == 0 && answer->id == MESSAGE_STATUS_REPLY) {
+        doctor->broker = answer->body;
+    }
+}
+
 bool doctor_run(const struct settings *settings, bool json, struct text *out)
 {
     struct conf_error error = {""};
     struct definitions *definitions = NULL;
+    CLEANUP_MESSAGE struct wire_message answer = {0};
     CLEANUP_CLOSE int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct doctor doctor = {
         .root_fd = root_fd, .live = true, .privileged = geteuid() == 0, .settings = settings};
@@ -115,6 +132,7 @@ bool doctor_run(const struct settings *settings, bool json, struct text *out)
         doctor.definitions_error = error.text;
     }
     doctor.definitions = definitions;
+    ask_broker(&doctor, &answer);
     if (json) {
         report_json(&doctor, &report, out);
     } else {

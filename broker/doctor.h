@@ -9,6 +9,7 @@
 #pragma once
 
 #include "definition.h"
+#include "messages.h"
 #include "settings.h"
 #include "text.h"
 
@@ -27,6 +28,8 @@ struct doctor {
     const struct settings *settings;
     const struct definitions *definitions; /* NULL: could not be read, for this reason: */
     const char *definitions_error;
+    const struct message_status *broker; /* what it says of itself; NULL: nothing, since: */
+    int broker_error;                    /* a negative errno; 0: it answered something else */
 };
 
 struct doctor_check {

@@ -163,6 +163,28 @@ static bool visit_flow(char *line, void *user_data)
     return false;
 }
 
+/* Shares mark their own connections: only without any share these are somebody else's. */
+static enum doctor_result say_marked(const struct doctor *doctor, struct text *says,
+                                     const struct mark_search *search)
+{
+    const struct message_status *broker = doctor->broker;
+    if (broker == NULL) {
+        return doctor_say(says, DOCTOR_NOTE,
+                          "%u connections carry a mark 0x%02x......: shares do so, but the broker "
+                          "does not say whether there are any; look again when it runs",
+                          search->count, search->prefix);
+    }
+    if (broker->active > 0 || broker->preparing > 0 || broker->ending > 0) {
+        return doctor_say(says, DOCTOR_OK, "%u connections of shares carry a mark 0x%02x......",
+                          search->count, search->prefix);
+    }
+    return doctor_say(
+        says, DOCTOR_WARN,
+        "%u connections carry a mark 0x%02x...... although there is no share: another "
+        "program uses such marks; choose another [network] mark_prefix",
+        search->count, search->prefix);
+}
+
 enum doctor_result doctor_check_mark(const struct doctor *doctor, struct text *says)
 {
     struct mark_search search = {.prefix = doctor->settings->mark_prefix};
@@ -178,10 +200,7 @@ enum doctor_result doctor_check_mark(const struct doctor *doctor, struct text *s
         return doctor_say(says, DOCTOR_OK, "no connection carries a mark 0x%02x...... now",
                           search.prefix);
     }
-    return doctor_say(says, DOCTOR_NOTE,
-                      "%u connections carry a mark 0x%02x......: those of shares do; with no share "
-                      "alive another program uses them, and [network] mark_prefix must be another",
-                      search.count, search.prefix);
+    return say_marked(doctor, says, &search);
 }
 
 #define FILL_WARN 80 /* per cent */

@@ -1,8 +1,6 @@
 /* What belongs to this site: ids, directories, server programs, the broker. */
 #include "cleanup.h"
-#include "client.h"
 #include "doctor_checks.h"
-#include "messages.h"
 #include "supervisor_words.h"
 
 #include <errno.h>
@@ -188,8 +186,9 @@ enum doctor_result doctor_check_servers(const struct doctor *doctor, struct text
                       definitions->count);
 }
 
-static enum doctor_result say_unreachable(const struct doctor *doctor, struct text *says, int error)
+static enum doctor_result say_unreachable(const struct doctor *doctor, struct text *says)
 {
+    int error = doctor->broker_error;
     if (error == -ENOENT || error == -ECONNREFUSED) {
         return doctor_say(says, DOCTOR_NOTE,
                           "the broker is not running; 'systemctl start cdssd', or run 'cdssd' as "
@@ -204,23 +203,15 @@ static enum doctor_result say_unreachable(const struct doctor *doctor, struct te
                       doctor->settings->socket, strerror(-error));
 }
 
-#define BROKER_TIMEOUT_MS 5000
-
 enum doctor_result doctor_check_broker(const struct doctor *doctor, struct text *says)
 {
-    CLEANUP_MESSAGE struct wire_message answer = {0};
-    CLEANUP_CLOSE int fd = client_connect(doctor->settings->socket);
-    int error = fd < 0 ? fd : client_send(fd, MESSAGE_STATUS, NULL, NULL);
-    if (error == 0) {
-        error = client_receive(fd, BROKER_TIMEOUT_MS, &answer);
+    const struct message_status *status = doctor->broker;
+    if (doctor->broker_error < 0) {
+        return say_unreachable(doctor, says);
     }
-    if (error < 0) {
-        return say_unreachable(doctor, says, error);
-    }
-    if (answer.id != MESSAGE_STATUS_REPLY) {
+    if (status == NULL) {
         return doctor_say(says, DOCTOR_NOTE, "the broker runs, and does not tell you more");
     }
-    const struct message_status *status = answer.body;
     bool healthy = strcmp(status->firewall, "ok") == 0 && strcmp(status->registry, "ok") == 0;
     return doctor_say(says, healthy ? DOCTOR_OK : DOCTOR_WARN,
                       "the broker %s serves %u shares; firewall: %s; registry: %s", status->version,

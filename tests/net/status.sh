@@ -56,6 +56,10 @@ verdict $? "status counts it"
 expect_ok "doctor" cdss doctor
 json 'all(c for c in it)' doctor
 verdict $? "doctor --json"
+get_http 1 "http://$server4:8080/linux/grub.iso" "$out/a"
+json '[c for c in it["checks"] if c["name"] == "mark" and
+    (c["result"] == "ok" and "of shares" in c["message"] or "cannot be seen" in c["message"])]' doctor
+verdict $? "doctor knows the marks of its own shares"
 
 lists() { # NAME EXPECTED [PATTERN]
     cdss --json image list "${@:3}" | python3 -c 'import json, sys

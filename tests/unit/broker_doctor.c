@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "doctor.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
@@ -191,7 +192,15 @@ static void test_conntrack(void)
     CHECK(says("mark", DOCTOR_NOTE, "cannot be seen"));
     put("proc/net/nf_conntrack", "ipv4 2 tcp 6 mark=0 use=1\nipv4 2 udp 17 mark=1526726657 use=1\n",
         0644); /* 0x5b000001 */
-    CHECK(says("mark", DOCTOR_NOTE, "1 connections carry a mark 0x5b"));
+    struct message_status broker = {0};
+    CHECK(says("mark", DOCTOR_NOTE, "1 connections carry a mark 0x5b......: shares do so, but"));
+    doctor.broker = &broker;
+    CHECK(says("mark", DOCTOR_WARN, "although there is no share"));
+    broker.active = 1;
+    CHECK(says("mark", DOCTOR_OK, "1 connections of shares carry a mark 0x5b"));
+    broker = (struct message_status){.ending = 1};
+    CHECK(says("mark", DOCTOR_OK, "of shares"));
+    broker.ending = 0;
     settings.mark_prefix = 0x5c;
     CHECK(says("mark", DOCTOR_OK, "0x5c"));
     CHECK(says("conntrack-fill", DOCTOR_NOTE, "not in use yet"));
@@ -309,7 +318,21 @@ static void test_broker(void)
 {
     root_make();
     text_copy(settings.socket, sizeof settings.socket, "/nonexistent/broker.sock");
+    char ok[] = "ok", full[] = "the disk is full", version[] = "1.2.3";
+    struct message_status broker = {
+        .version = version, .active = 2, .firewall = ok, .registry = ok};
+    doctor.broker_error = -ECONNREFUSED;
     CHECK(says("broker", DOCTOR_NOTE, "is not running"));
+    doctor.broker_error = -EACCES;
+    CHECK(says("broker", DOCTOR_NOTE, "member of the group cdss-admin"));
+    doctor.broker_error = -ETIMEDOUT;
+    CHECK(says("broker", DOCTOR_WARN, "/nonexistent/broker.sock"));
+    doctor.broker_error = 0;
+    CHECK(says("broker", DOCTOR_NOTE, "does not tell you more"));
+    doctor.broker = &broker;
+    CHECK(says("broker", DOCTOR_OK, "the broker 1.2.3 serves 2 shares; firewall: ok"));
+    broker.registry = full;
+    CHECK(says("broker", DOCTOR_WARN, "registry: the disk is full"));
     root_remove();
 }
 
