@@ -32,8 +32,8 @@ int cgroup_create(struct cgroups *cgroups, const char *id, const struct cgroup_l
 int cgroup_enter(struct cgroups *cgroups, const char *id, pid_t pid);
 /* SIGKILLs everything in the share's group. 0 also when there is no such group. */
 int cgroup_kill(struct cgroups *cgroups, const char *id);
-/* Calls visit for each thread of the share's group, also for those whose process is a zombie. 0 also
- * when there is no such group. */
+/* Calls visit for each thread of the share's group, also for those whose process is a zombie. 0
+ * also when there is no such group. */
 int cgroup_each_thread(struct cgroups *cgroups, const char *id,
                        void (*visit)(pid_t tid, void *user_data), void *user_data);
 /* Removes the group. 0 also when it is gone; -EBUSY while processes are in it. */

@@ -9,11 +9,12 @@
 
 #include <stdbool.h>
 
-/* Tells the supervisor that its deadline was changed, and does not wait for the answer. It would find
- * out at the old deadline anyway: this matters when the new one is earlier. */
+/* Tells the supervisor that its deadline was changed, and does not wait for the answer. It would
+ * find out at the old deadline anyway: this matters when the new one is earlier. */
 void supervision_reload(int run_shares_fd, const char *id);
 
-/* In a worker: hands a further reader to the supervisor; waits at most `timeout_ms` for its answer. */
+/* In a worker: hands a further reader to the supervisor; waits at most `timeout_ms` for an answer.
+ */
 int supervision_add_reader(int run_shares_fd, const char *id,
                            const struct supervisor_service *service, int fuse_fd, int timeout_ms);
 

@@ -388,7 +388,8 @@ void connection_send(struct connection *connection, uint16_t id, const void *bod
     connection->shares += id == MESSAGE_SHARE;
 }
 
-static void answer(struct connection *connection, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void answer(struct connection *connection,
+                                                         const char *format, va_list arguments)
 {
     connection->answers++;
     connection->abandoned = NULL;

@@ -68,7 +68,8 @@ static int serve_datagrams(void)
 static int serve_listeners(void)
 {
     struct pollfd sockets[2] = {{.fd = 3, .events = POLLIN}, {.fd = 4, .events = POLLIN}};
-    if (atol(getenv("LISTEN_PID")) != getpid() || strcmp(getenv("LISTEN_FDS"), "2") != 0) {
+    if (strtol(getenv("LISTEN_PID"), NULL, 10) != getpid() ||
+        strcmp(getenv("LISTEN_FDS"), "2") != 0) {
         return 1;
     }
     while (poll(sockets, 2, 1200) > 0) {
@@ -173,7 +174,7 @@ static void fixture_open(struct fixture *fixture)
     *fixture = (struct fixture){.size = sizeof *fixture->plan +
                                         SERVICES * sizeof fixture->plan->services[0]};
     fixture->plan = calloc(1, fixture->size);
-    strcpy(fixture->directory, "/tmp/cdss-supervisor-XXXXXX");
+    snprintf(fixture->directory, sizeof fixture->directory, "/tmp/cdss-supervisor-XXXXXX");
     CHECK(mkdtemp(fixture->directory) != NULL);
     fixture->control.sun_family = AF_UNIX;
     snprintf(fixture->control.sun_path, sizeof fixture->control.sun_path, "%s/control",
@@ -741,7 +742,7 @@ static int mount_fuse(const char *directory)
 static void make_reader(struct supervisor_service *reader, const char *helper)
 {
     *reader = (struct supervisor_service){.start = SUPERVISOR_READER, .n_sockets = 1};
-    strcpy(reader->name, "reader");
+    snprintf(reader->name, sizeof reader->name, "reader");
     set_helper(&reader->program, helper);
 }
 
