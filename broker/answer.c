@@ -18,6 +18,13 @@
 #define STATE_SIZE 160
 #define LINES_MAX  1024
 
+/* What the packet needs besides texts whose length is known: at most this for an image and a line
+ * (numbers, lengths, type, protocol, label), and for clients, protocols and the rest together. */
+#define IMAGE_OVERHEAD 48
+#define LINE_OVERHEAD  112
+#define REST_OVERHEAD  11000
+#define PLAIN_ROOM     8192 /* of what is left, for lines that name no image: they are worth most */
+
 /* Everything that the message points to, freed together. */
 struct answer {
     struct message_share message;
@@ -28,7 +35,7 @@ struct answer {
     char ports[SUPERVISOR_SERVICES_MAX][PORTS_SIZE];
     char states[SUPERVISOR_SERVICES_MAX][STATE_SIZE];
     struct message_share_line lines[LINES_MAX];
-    size_t room; /* bytes that the packet still has for lines */
+    size_t room, plain_room; /* bytes that the packet still has for lines, and for plain ones */
     char address[ADDRESS_TEXT_SIZE];
     char host[ADDRESS_TEXT_SIZE + 2]; /* as in a URL */
 };
@@ -112,10 +119,11 @@ static void fill_clients(const struct share *share, struct answer *answer)
 
 static void fill_images(const struct share *share, struct answer *answer)
 {
-    answer->room = WIRE_PACKET_MAX - 16384; /* for everything else */
+    answer->room = WIRE_PACKET_MAX - REST_OVERHEAD;
     for (uint32_t i = 0; i < share->row.n_images && i < MESSAGE_IMAGES_MAX; i++) {
         struct registry_image *image = &share->row.images[i];
-        size_t size = strlen(image->path.text) + strlen(image->contents) + strlen(image->note) + 64;
+        size_t size = strlen(image->path.text) + strlen(image->contents) + strlen(image->note) +
+                      IMAGE_OVERHEAD;
         answer->room -= size < answer->room ? size : answer->room;
         bool known = image->type[0] != '\0'; /* not yet looked at while it is prepared */
         answer->images[i] = (struct message_share_image){
@@ -186,18 +194,27 @@ static void fill_protocols(const struct share *share, struct answer *answer)
 
 /* -- what to type -- */
 
+/* Takes `size` bytes of the room when they are there. */
+static bool take_room(size_t *room, size_t size)
+{
+    bool fits = size <= *room;
+
+    *room -= fits ? size : 0;
+    return fits;
+}
+
 static void add_line(struct answer *answer, const struct definition *definition,
-                     const struct definition_show *show, const struct expand_variable *variables)
+                     const struct definition_show *show, const struct expand_variable *variables,
+                     size_t *room)
 {
     CLEANUP_TEXT struct text line = {0};
     struct message_share_line *place = &answer->lines[answer->message.lines.count];
 
     if (answer->message.lines.count == LINES_MAX ||
         expand(show->text, strlen(show->text), variables, &line, NULL) < 0 || !text_ok(&line) ||
-        line.length + 128 > answer->room) {
+        line.length > MESSAGE_LINE_MAX || !take_room(room, line.length + LINE_OVERHEAD)) {
         return; /* the image itself is listed all the same */
     }
-    answer->room -= line.length + 128;
     *place = (struct message_share_line){.protocol = (char *)(uintptr_t)definition->name.text,
                                          .label = (char *)(uintptr_t)show->label,
                                          .text = text_take(&line)};
@@ -221,7 +238,7 @@ static void add_lines(const struct share *share, struct answer *answer,
 
     snprintf(port, sizeof port, "%u", share_public_port(share->broker, definition, 0));
     if (!per_image && !per_contents) {
-        add_line(answer, definition, show, variables);
+        add_line(answer, definition, show, variables, &answer->plain_room);
         return;
     }
     for (uint32_t i = 0; i < share->row.n_images; i++) {
@@ -231,7 +248,7 @@ static void add_lines(const struct share *share, struct answer *answer,
         }
         variables[4].value = image->path.text;
         variables[5].value = image->contents;
-        add_line(answer, definition, show, variables);
+        add_line(answer, definition, show, variables, &answer->room);
     }
 }
 
@@ -240,6 +257,8 @@ static void fill_lines(const struct share *share, struct answer *answer)
     const struct definitions *definitions = share->broker->definitions;
 
     answer->message.lines.items = answer->lines;
+    answer->plain_room = answer->room < PLAIN_ROOM ? answer->room : PLAIN_ROOM;
+    answer->room -= answer->plain_room;
     if (share->state != SHARE_ACTIVE) {
         return;
     }

@@ -327,6 +327,22 @@ static bool same_port(const struct broker *broker, const struct definition *a,
     return false;
 }
 
+/* The firewall takes so many redirects for a share, and would get no more. */
+static int check_port_count(const struct broker *broker, const struct registry_share *row,
+                            struct refusal *refusal)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < row->n_protocols; i++) {
+        n += definitions_find(broker->definitions, row->protocols[i].name.text)->n_ports;
+    }
+    return n <= FIREWALL_SERVICES_MAX
+               ? 0
+               : refuse(refusal, "protocol",
+                        "These protocols have %u ports, more than the limit of %u for a share.", n,
+                        FIREWALL_SERVICES_MAX);
+}
+
 static int unknown_protocol(const struct broker *broker, const char *given, struct refusal *refusal)
 {
     char names[200] = "";
@@ -385,7 +401,7 @@ static int check_protocols(const struct broker *broker, const struct texts *give
         }
         row->n_protocols++;
     }
-    return 0;
+    return check_port_count(broker, row, refusal);
 }
 
 /* -- all of it -- */

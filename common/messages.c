@@ -127,7 +127,7 @@ static const struct wire_record share_protocol = RECORD(message_share_protocol);
 static const struct wire_field message_share_line_fields[] = {
     TEXT(message_share_line, protocol, 1, PROTOCOL_NAME_MAX),
     TEXT(message_share_line, label, 0, 63),
-    TEXT(message_share_line, text, 0, 2000),
+    TEXT(message_share_line, text, 0, MESSAGE_LINE_MAX),
 };
 static const struct wire_record share_line = RECORD(message_share_line);
 

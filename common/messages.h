@@ -29,6 +29,7 @@ enum message_id {
 
 #define MESSAGE_IMAGES_MAX  64
 #define MESSAGE_CLIENTS_MAX 64
+#define MESSAGE_LINE_MAX    2000 /* bytes of a line to type on a client */
 
 /* flags of SHARE_CREATE */
 #define SHARE_ALLOW_LOCAL 1u /* also serve the host's own addresses */
