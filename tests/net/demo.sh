@@ -12,7 +12,9 @@ demo_residue() {
     find "$TMPDIR" -mindepth 1 2>/dev/null
     residue_mounts | diff "$environment_dir/idle.mounts" - | grep '^[<>]'
     grep -sl "$TMPDIR" /sys/block/loop*/loop/backing_file
-    find /sys/fs/cgroup -type d -name 'cdss-demo.*' -newer "$environment_dir/demo.start" 2>/dev/null
+    sort -u "$environment_dir/demo.names" | while read -r name; do
+        find /sys/fs/cgroup -type d -name "$name" 2>/dev/null
+    done
     share_processes | sed 's/^/process of a share: /'
     local pid
     for pid in /proc/[0-9]*; do
@@ -33,11 +35,17 @@ expect_nothing_left() { # NAME
 }
 policy=$(cksum /usr/sbin/policy-rc.d 2>&1)
 mkdir "$TMPDIR"
-touch "$environment_dir/demo.start"
+: >"$environment_dir/demo.names"
+demo_names() { ls "$TMPDIR" >>"$environment_dir/demo.names"; }
 residue_mark
 
-expect_ok "demo --once" timeout 120 "$source_dir/demo" --once
-cp "$environment_dir/out" "$environment_dir/demo.out"
+timeout 120 "$source_dir/demo" --once >"$environment_dir/demo.out" 2>&1 &
+while ! is_gone $!; do
+    demo_names
+    sleep 0.2
+done
+wait $!
+verdict $? "demo --once"
 right=$(grep -c ' right$' "$environment_dir/demo.out")
 [ "$right" -ge 12 ] && ! grep -q WRONG "$environment_dir/demo.out"
 verdict $? "all hashes are right ($right)"
@@ -65,6 +73,7 @@ interrupted() { # NAME PATTERN-IN-OUTPUT
         not_ok "$1: the demo gets there"
     fi
     sleep "0.0$((RANDOM % 10))"
+    demo_names
     kill -INT -- "-$pid"
     wait_for 20 is_gone "$pid"
     verdict $? "$1: Ctrl-C ends it"
