@@ -23,7 +23,7 @@ declare -A packages=(
                util-linux"
     [images]="xorriso squashfs-tools erofs-utils genisoimage udftools e2fsprogs dosfstools"
     [lint]="clang-format clang-tidy shellcheck cppcheck"
-    [fuzz]="clang llvm"
+    [fuzz]="clang llvm libclang-rt-dev"
 )
 purposes=(build servers clients images lint fuzz)
 unpacked="grub-rescue-pc ipxe memtest86+"
@@ -91,8 +91,8 @@ disable_new_links() { # compared with $scratch/links
         esac
         if [ -L "$link" ]; then left+=" $link"; else names+=" $name"; fi
     done < <(enabled_links | sort | comm -13 "$scratch/links" -)
-    [ -z "$names" ] || say disabled "${names# }, so that they do not start at boot"
-    [ -z "$left" ] || say "" "still there, and would start something at boot:$left"
+    [ -z "$names" ] || say disabled "${names# }: at boot starts what started before"
+    [ -z "$left" ] || say "" "could not be disabled:$left"
 }
 
 disable_unit() {

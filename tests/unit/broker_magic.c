@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -273,19 +274,25 @@ static void test_errors(void)
     CHECK(image_probe(-1, &info) == -EBADF);
 }
 
-/* Files of Debian's grub-rescue-pc, ipxe and memtest86+, where they are installed. */
+/* Files of Debian packages: installed, or unpacked by tests/packages.sh. */
 static void test_real(void)
 {
-    static const char *const paths[] = {
-        "/usr/lib/grub-rescue/grub-rescue-cdrom.iso",
-        "/usr/lib/ipxe/ipxe.iso",
-        "/usr/lib/memtest86+/memtest86+x64.iso",
+    static const char *const paths[][2] = {
+        {"grub-rescue-pc", "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"},
+        {"ipxe", "/usr/lib/ipxe/ipxe.iso"},
+        {"memtest86+", "/usr/lib/memtest86+/memtest86+x64.iso"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
         struct image_info info;
-        CLEANUP_CLOSE int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+        char unpacked[PATH_MAX];
+        snprintf(unpacked, sizeof unpacked, CDSS_SOURCE "/build/packages/%s%s", paths[i][0],
+                 paths[i][1]);
+        CLEANUP_CLOSE int fd = open(paths[i][1], O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
-            printf("skip %s - not installed\n", paths[i]);
+            fd = open(unpacked, O_RDONLY | O_CLOEXEC);
+        }
+        if (fd < 0) {
+            printf("skip %s - not installed\n", paths[i][1]);
             continue;
         }
         CHECK(image_probe(fd, &info) == 0 && info.type == IMAGE_ISO9660);
