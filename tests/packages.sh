@@ -147,7 +147,8 @@ apt_install() { # PACKAGE...
 }
 
 apt_failed() { # PACKAGE...
-    local unreachable='Could not resolve|[Cc]ould not connect|Unable to connect|Connection (failed|timed)'
+    local unreachable='[Cc]ould not (resolve|connect)|Temporary failure|Unable to connect'
+    unreachable+='|Connection (failed|timed)|unreachable'
     if cat "$scratch/update" "$scratch/log" 2>/dev/null | grep -qE "$unreachable"; then
         die "apt does not reach the package archive (is there a network?); missing: $*"
     fi
@@ -236,7 +237,7 @@ main() {
         done
     done
     [ ${#missing[@]} -gt 0 ] || [ ${#images[@]} -gt 0 ] || return 0
-    [ "$(id -u)" = 0 ] || die "only root can install packages; missing: ${missing[*]} ${images[*]}"
+    [ "$(id -u)" = 0 ] || die "only root can install packages; missing: ${missing[*]-} ${images[*]-}"
 
     exec {lock}>/run/cdss-packages.lock
     flock -w 900 "$lock" || die "another run of this script does not end"
