@@ -5,6 +5,7 @@
  */
 #include "control.h"
 
+#include "acl.h"
 #include "cleanup.h"
 #include "log.h"
 #include "messages.h"
@@ -158,6 +159,8 @@ void connection_send(struct connection *connection, uint16_t id, const void *bod
     }
     if (enqueue(connection, id, body) < 0 || flush_queue(connection) < 0) {
         connection->broken = true;
+        /* The loop hears of it though nobody reads there, and the peer that it misses something. */
+        shutdown(connection->fd, SHUT_RDWR);
     }
     connection_update(connection);
 }
@@ -340,7 +343,21 @@ static void control_ready(uint32_t events, void *user_data)
     }
 }
 
-static int bind_socket(const char *path, gid_t group)
+/* Who may speak is decided by identity at accept; the mode keeps others from even trying. */
+static int let_in(const char *path, const struct peer_rules *rules)
+{
+    if (rules->admin_group != (gid_t)-1 && chown(path, 0, rules->admin_group) < 0) {
+        return -errno;
+    }
+    int r = acl_let_in(path, rules->web_users, rules->n_web_users, ACL_MAY_CONNECT);
+    if (r < 0) {
+        log_write(LOG_LEVEL_WARN, "control.socket", NULL, "web_users cannot connect to %s: %s",
+                  path, strerror(-r));
+    }
+    return 0;
+}
+
+static int bind_socket(const char *path, const struct peer_rules *rules)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -356,17 +373,21 @@ static int bind_socket(const char *path, gid_t group)
     if (unlink(path) < 0 && errno != ENOENT) {
         return -errno;
     }
-    /* Who may speak is decided by identity at accept; the mode keeps others from even trying. */
     mode_t before = umask(0117);
     int r = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
     umask(before);
-    if (r == 0 && group != (gid_t)-1 && chown(path, 0, group) < 0) {
-        r = -errno;
+    if (r < 0) {
+        return r;
     }
+    r = let_in(path, rules);
     if (r == 0 && listen(fd, 256) < 0) {
         r = -errno;
     }
-    return r < 0 ? r : TAKE_FD(fd);
+    if (r < 0) {
+        unlink(path);
+        return r;
+    }
+    return TAKE_FD(fd);
 }
 
 int control_open(struct broker *broker, struct control **ret)
@@ -377,13 +398,14 @@ int control_open(struct broker *broker, struct control **ret)
         return -ENOMEM;
     }
     control->broker = broker;
-    control->fd = bind_socket(broker->settings.socket, broker->peers.admin_group);
+    control->fd = bind_socket(broker->settings.socket, &broker->peers);
     if (control->fd < 0) {
         return control->fd;
     }
     int r = loop_watch(broker->loop, control->fd, EPOLLIN, control_ready, control, &control->watch);
     if (r < 0) {
         close(control->fd);
+        unlink(broker->settings.socket);
         return r;
     }
     *ret = TAKE_PTR(control);

@@ -12,7 +12,8 @@
 
 struct connection;
 
-/* Binds and listens at [broker] socket (replacing a socket that nobody listens on). 0 or a negative
+/* Binds and listens at [broker] socket (replacing a socket that nobody listens on): mode 0660,
+ * group broker->peers.admin_group, and an access control list for the web users. 0 or a negative
  * errno. */
 int control_open(struct broker *broker, struct control **ret);
 void control_close(struct control *control);

@@ -1,5 +1,6 @@
 #include "daemon.h"
 
+#include "acl.h"
 #include "cleanup.h"
 #include "control.h"
 #include "credentials.h"
@@ -146,7 +147,11 @@ static int start_peers(struct broker *broker, char *why, size_t why_size)
     (void)why_size;
     broker->peers.admin_group = group != NULL ? group->gr_gid : (gid_t)-1;
     for (uint32_t i = 0; i < broker->settings.web_users.count; i++) {
-        const struct passwd *user = getpwnam(broker->settings.web_users.items[i]);
+        const char *name = broker->settings.web_users.items[i];
+        const struct passwd *user = getpwnam(name);
+        if (user == NULL) {
+            log_write(LOG_LEVEL_INFO, "broker.peers", NULL, "[broker] web_users: no user %s", name);
+        }
         if (user != NULL && broker->peers.n_web_users < ARRAY_SIZE(broker->peers.web_users)) {
             broker->peers.web_users[broker->peers.n_web_users++] = user->pw_uid;
         }
@@ -156,10 +161,15 @@ static int start_peers(struct broker *broker, char *why, size_t why_size)
 
 /* -- directories -- */
 
+/* One that is there keeps its mode. */
 static int make_directory(const char *path, mode_t mode, char *why, size_t why_size)
 {
-    if (mkdir(path, mode) < 0 && errno != EEXIST) {
-        int r = -errno;
+    int r = mkdir(path, 0700) < 0 ? -errno : 0;
+
+    if (r == 0 && chmod(path, mode) < 0) { /* past the umask */
+        r = -errno;
+    }
+    if (r < 0 && r != -EEXIST) {
         snprintf(why, why_size, "%s could not be made: %s", path, strerror(-r));
         return r;
     }
@@ -199,16 +209,30 @@ static int run_path(const struct broker *broker, const char *name, char path[PAT
     return length >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+/* The way to the socket: administrators may look around there, the web users pass through, nobody
+ * else comes in. */
+static int open_way(const char *run, const struct peer_rules *peers, char *why, size_t why_size)
+{
+    if (peers->admin_group != (gid_t)-1 && chown(run, 0, peers->admin_group) < 0) {
+        int r = -errno;
+        snprintf(why, why_size, "%s could not be given to admin_group: %s", run, strerror(-r));
+        return r;
+    }
+    int r = acl_let_in(run, peers->web_users, peers->n_web_users, ACL_MAY_ENTER);
+    if (r < 0) {
+        log_write(LOG_LEVEL_WARN, "broker.run", NULL, "web_users cannot pass through %s: %s", run,
+                  strerror(-r));
+    }
+    return 0;
+}
+
 static int start_run(struct broker *broker, char *why, size_t why_size)
 {
     char shares[PATH_MAX];
 
     int r = run_path(broker, "shares", shares);
     r = r < 0 ? r : make_directory(broker->settings.run, 0750, why, why_size);
-    if (r == 0 && broker->peers.admin_group != (gid_t)-1 &&
-        chown(broker->settings.run, 0, broker->peers.admin_group) < 0) {
-        r = -errno;
-    }
+    r = r < 0 ? r : open_way(broker->settings.run, &broker->peers, why, why_size);
     r = r < 0 ? r : make_directory(shares, 0700, why, why_size);
     return r < 0 ? r : open_directory(shares, &broker->run_shares_fd, why, why_size);
 }
@@ -239,7 +263,10 @@ static int start_lock(struct broker *broker, char *why, size_t why_size)
         snprintf(why, why_size, "%s could not be made: %s", path, strerror(-r));
         return r;
     }
-    if (flock(broker->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+    /* One that ends removes the file: a lock on a file without a name keeps nobody out. */
+    struct stat status;
+    if (flock(broker->lock_fd, LOCK_EX | LOCK_NB) < 0 || fstat(broker->lock_fd, &status) < 0 ||
+        status.st_nlink == 0) {
         snprintf(why, why_size, "another cdssd is running on %s", broker->settings.run);
         close(broker->lock_fd);
         return -EBUSY;
