@@ -12,9 +12,16 @@ cd "$(dirname "$0")/.." || exit 1
 
 folders=(common firewall servers broker cgi)
 build=build/lint
-found=$(mktemp) || exit 1
-trap 'rm -f "$found"' EXIT
+scratch=$(mktemp -d) || exit 1
+found=$scratch/found
+trap 'rm -rf "$scratch"' EXIT
 failed=0
+
+# A tree that was unpacked from an archive has no history, but git can list it all the same.
+if [ ! -e .git ]; then
+    export GIT_DIR=$scratch/git GIT_WORK_TREE=$PWD
+    git init --quiet || exit 1
+fi
 
 # Every file that git knows or would take: nothing of a build directory.
 files() { # PATTERN...
