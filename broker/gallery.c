@@ -64,14 +64,21 @@ int gallery_open(const char *run_directory, uint32_t max_mounts, struct gallery 
         (int)sizeof gallery->path) {
         return -ENAMETOOLONG;
     }
-    if ((mkdir(gallery->path, 0700) < 0 && errno != EEXIST) ||
-        mount("cdss-gallery", gallery->path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-              "mode=0700,size=1m") < 0) {
+    if (mkdir(gallery->path, 0700) < 0 && errno != EEXIST) {
         return -errno;
+    }
+    if (mount("cdss-gallery", gallery->path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "mode=0700,size=1m") < 0) {
+        int r = -errno;
+        rmdir(gallery->path);
+        return r;
     }
     gallery->fd = open(gallery->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (gallery->fd < 0) {
-        return -errno;
+        int r = -errno;
+        umount2(gallery->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+        rmdir(gallery->path);
+        return r;
     }
     gallery->max_mounts = max_mounts;
     *ret = TAKE_PTR(gallery);

@@ -52,23 +52,31 @@ const char *job_printable(const char *text)
 
 static int tell_done(struct job *job)
 {
-    CLEANUP_FREE struct prepare_done *done = calloc(1, sizeof *done);
+    static struct prepare_done done = {.kind = PREPARE_DONE};
 
-    if (done == NULL) {
-        return job_fail(job, -ENOMEM, "", "The broker is out of memory; nothing was shared.");
-    }
-    done->kind = PREPARE_DONE;
-    done->n_images = job->n_images;
-    done->n_protocols = job->share->row.n_protocols;
+    done.n_images = job->n_images;
+    done.n_protocols = job->share->row.n_protocols;
     for (uint32_t i = 0; i < job->n_images; i++) {
-        done->images[i] = job->images[i].row;
+        done.images[i] = job->images[i].row;
     }
-    for (uint32_t i = 0; i < done->n_protocols; i++) {
-        done->ports[i] = job->ports[i].port;
+    for (uint32_t i = 0; i < done.n_protocols; i++) {
+        done.ports[i] = job->ports[i].port;
     }
-    size_t length = offsetof(struct prepare_done, images) + job->n_images * sizeof done->images[0];
+    size_t length = offsetof(struct prepare_done, images) + job->n_images * sizeof done.images[0];
     bool status = job->status_fd >= 0;
-    return worker_tell(job->fd, done, length, &job->status_fd, status ? 1 : 0);
+    return worker_tell(job->fd, &done, length, &job->status_fd, status ? 1 : 0);
+}
+
+/* From here on somebody else can take back what is added. */
+static int tell_linked(struct job *job)
+{
+    static struct prepare_linked linked = {.kind = PREPARE_LINKED};
+
+    linked.count = job->n_images;
+    for (uint32_t i = 0; i < job->n_images; i++) {
+        memcpy(linked.contents[i], job->images[i].row.contents, sizeof linked.contents[i]);
+    }
+    return worker_tell(job->fd, &linked, sizeof linked, NULL, 0);
 }
 
 struct step {
@@ -87,11 +95,9 @@ static const struct step creating[] = {
 };
 
 static const struct step adding[] = {
-    {job_open_images, "looking at the images"},
-    {job_mount_images, "mounting the images"},
-    {job_link_images, "linking the images"},
-    {job_add_images, "showing the images"},
-    {tell_done, NULL},
+    {job_open_images, "looking at the images"}, {job_mount_images, "mounting the images"},
+    {job_link_images, "linking the images"},    {tell_linked, NULL},
+    {job_add_images, "showing the images"},     {tell_done, NULL},
 };
 
 static int run_steps(struct job *job, const struct step *steps, size_t n_steps)
@@ -107,21 +113,43 @@ static int run_steps(struct job *job, const struct step *steps, size_t n_steps)
     return r;
 }
 
+static struct job make_job(int fd, struct share *share)
+{
+    return (struct job){.broker = share->broker,
+                        .share = share,
+                        .preparation = share->preparation,
+                        .fd = fd,
+                        .n_images = share->preparation->n_images,
+                        .deadline_fd = -1,
+                        .control_fd = -1,
+                        .status_fd = -1,
+                        .ready_read_fd = -1,
+                        .ready_write_fd = -1,
+                        .patience_ns = loop_now() + PREPARE_PATIENCE_S * 1000000000ull};
+}
+
+void prepare_undo(int fd, void *user_data)
+{
+    static struct job job;
+    struct share *share = user_data;
+    const struct prepare_linked *linked = share->preparation->linked;
+
+    job = make_job(fd, share);
+    for (uint32_t i = 0; i < job.n_images; i++) {
+        struct registry_image *row = &job.images[i].row;
+        row->path = share->preparation->images[i];
+        if (linked != NULL) {
+            memcpy(row->contents, linked->contents[i], sizeof row->contents);
+        }
+    }
+    job_take_back(&job);
+}
+
 void prepare_work(int fd, void *user_data)
 {
     static struct job job; /* large; this process does one job */
-    struct share *share = user_data;
 
-    job = (struct job){.broker = share->broker,
-                       .share = share,
-                       .preparation = share->preparation,
-                       .fd = fd,
-                       .n_images = share->preparation->n_images,
-                       .deadline_fd = -1,
-                       .control_fd = -1,
-                       .status_fd = -1,
-                       .ready_read_fd = -1,
-                       .ready_write_fd = -1};
+    job = make_job(fd, user_data);
     int r = job.preparation->adding ? run_steps(&job, adding, ARRAY_SIZE(adding))
                                     : run_steps(&job, creating, ARRAY_SIZE(creating));
     if (r < 0) {

@@ -8,9 +8,11 @@
  *   worker: IMAGES                 what the images are
  *   broker: GO                     which to mount, which are mounted in the gallery, at which slots
  *   worker: MOUNTED                which could be mounted
+ *   worker: LINKED                 what to take back, should it die from here on (adding only)
  *   worker: BORN + pidfd           PID 1 exists and waits for us (creating only)
  *   worker: DONE + status memfd    everything is ready; or FAILED at any point
- * The worker undoes nothing but its own processes: share_end() does.
+ * A worker that prepares undoes nothing: share_end() does. One that adds takes back what it added;
+ * where it is killed, another worker does so (prepare_undo()).
  */
 #pragma once
 
@@ -21,12 +23,14 @@
 #define PREPARE_PROTOCOLS_MAX 16
 #define PREPARE_STEPS         6
 #define PREPARE_LIMIT_S       120 /* then the worker is killed: a disk or a mount hangs */
+#define PREPARE_PATIENCE_S    80  /* then the worker waits for no reader any more */
 
 enum prepare_kind {
     PREPARE_PROGRESS = 1,
     PREPARE_IMAGES,
     PREPARE_GO,
     PREPARE_MOUNTED,
+    PREPARE_LINKED,
     PREPARE_BORN,
     PREPARE_DONE,
     PREPARE_FAILED
@@ -61,6 +65,11 @@ struct prepare_mounted {
     uint32_t mounted[PREPARE_IMAGES_MAX]; /* of those that were ours to mount */
 };
 
+struct prepare_linked {
+    uint32_t kind, count;
+    char contents[PREPARE_IMAGES_MAX][IMAGE_PATH_MAX + 16]; /* "" for none */
+};
+
 struct prepare_born {
     uint32_t kind;
     int32_t pid;
@@ -82,6 +91,8 @@ struct prepare_failed {
 
 /* The worker's work: `user_data` is the struct share, of which it has a copy. */
 void prepare_work(int fd, void *user_data);
+/* The same for a worker that takes back the images that another one was adding when it died. */
+void prepare_undo(int fd, void *user_data);
 
 /* What is to be prepared: hangs at share->preparation while the worker lives. */
 struct preparation {
@@ -93,5 +104,7 @@ struct preparation {
     uint32_t slots[PREPARE_IMAGES_MAX];
     bool mine[PREPARE_IMAGES_MAX]; /* this worker mounts it */
     bool finished;                 /* DONE or FAILED was heard */
+    bool overdue;                  /* whoever waits was told so */
+    struct prepare_linked *linked; /* adding: as heard; NULL before */
     struct loop_timer *limit;      /* PREPARE_LIMIT_S */
 };

@@ -33,6 +33,7 @@ struct job {
     struct ports_bound ports[PREPARE_PROTOCOLS_MAX];
     int deadline_fd, control_fd, status_fd;
     int ready_read_fd, ready_write_fd;
+    uint64_t patience_ns; /* until then readers may take their time (CLOCK_BOOTTIME) */
     struct sandbox sandbox;
     struct prepare_failed failed;
 };
@@ -73,3 +74,5 @@ int job_await_ready(struct job *job);
  */
 void job_check_readers(struct job *job, int pidfd);
 int job_add_images(struct job *job); /* to the live sandbox of the share */
+/* Takes them back, from the sandbox and the tree. */
+void job_take_back(struct job *job);

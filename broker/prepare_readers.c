@@ -20,7 +20,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define READER_MS 10000
+#define READER_MS       10000
+#define READER_LEAST_MS 400 /* of each, when there is no patience left: 64 of them are 26 s */
 
 /* Runs `work` in a child process that gives its result as exit status; a child that takes longer
  * than `timeout_ms` is killed. Waits on FUSE end with SIGKILL. 0, a positive status, or -ETIMEDOUT.
@@ -48,6 +49,15 @@ static int in_child(int (*work)(void *argument), void *argument, int timeout_ms)
         return -ETIMEDOUT;
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+/* How long to wait for a reader: many that hang must not keep the share for many times that. */
+static int patience(const struct job *job)
+{
+    uint64_t now = loop_now();
+    uint64_t left = job->patience_ns > now ? (job->patience_ns - now) / 1000000 : 0;
+
+    return left > READER_MS ? READER_MS : left < READER_LEAST_MS ? READER_LEAST_MS : (int)left;
 }
 
 struct look {
@@ -94,11 +104,11 @@ static void check_reader(struct job *job, struct job_image *image, int pidfd)
         .contents = image->row.contents, .pidfd = pidfd, .uid = job->share->row.uid_first + 2};
     struct removal removal = {.contents = image->row.contents, .pidfd = pidfd};
 
-    int r = in_child(look_inside, &look, READER_MS);
+    int r = in_child(look_inside, &look, patience(job));
     if (r == 0) {
         return;
     }
-    in_child(remove_contents, &removal, READER_MS);
+    in_child(remove_contents, &removal, patience(job));
     tree_remove_contents(job->broker->shares_fd, job->share->row.id, image->row.contents);
     image->row.contents[0] = '\0';
     snprintf(image->row.note, sizeof image->row.note, "%s",
@@ -149,7 +159,7 @@ static int add_reader(struct job *job, const struct job_image *image, int fuse_f
     int r = job_reader(image, &service);
     return r < 0 ? r
                  : supervision_add_reader(job->broker->run_shares_fd, job->share->row.id, &service,
-                                          fuse_fd, READER_MS);
+                                          fuse_fd, patience(job));
 }
 
 static int add_image(struct job *job, struct job_image *image)
@@ -172,7 +182,7 @@ static int add_image(struct job *job, struct job_image *image)
                                           .idmap = image_can_idmap(image->file.info.type),
                                           .fuse_fd = -1},
                                 .fd = its};
-    int r = in_child(show_image, &addition, READER_MS);
+    int r = in_child(show_image, &addition, patience(job));
     close(TAKE_FD(its));
     if (worker_hear(mine, why, sizeof why, fds, &n_fds) == (ssize_t)sizeof why) {
         why[sizeof why - 1] = '\0';
@@ -180,6 +190,9 @@ static int add_image(struct job *job, struct job_image *image)
     CLEANUP_CLOSE int fuse_fd = n_fds > 0 ? fds[0] : -1;
     if (r == 0 && image->driver == IMAGE_DRIVER_FUSEISO) {
         r = add_reader(job, image, fuse_fd);
+        if (r < 0) {
+            snprintf(why, sizeof why, "its reader was not accepted (%s)", strerror(-r));
+        }
     }
     if (r != 0) {
         return job_fail(job, -EIO, "image", "The contents of \"%s\" could not be shown: %s.",
@@ -188,13 +201,13 @@ static int add_image(struct job *job, struct job_image *image)
     return 0;
 }
 
-static void take_back(struct job *job)
+void job_take_back(struct job *job)
 {
     for (uint32_t i = 0; i < job->n_images; i++) {
         struct removal removal = {.contents = job->images[i].row.contents,
                                   .pidfd = job->share->pidfd};
         if (removal.contents[0] != '\0') {
-            in_child(remove_contents, &removal, READER_MS);
+            in_child(remove_contents, &removal, patience(job));
         }
     }
     job_unlink_images(job);
@@ -208,7 +221,7 @@ int job_add_images(struct job *job)
         r = add_image(job, &job->images[i]);
     }
     if (r < 0) {
-        take_back(job);
+        job_take_back(job);
         return r;
     }
     job_check_readers(job, job->share->pidfd);

@@ -141,6 +141,22 @@ static void heard_mounted(struct share *share, const void *message, size_t lengt
     settle(share, message);
 }
 
+static void heard_linked(struct share *share, const void *message, size_t length, int *fds,
+                         unsigned n_fds)
+{
+    struct preparation *preparation = share->preparation;
+
+    (void)length;
+    (void)fds;
+    (void)n_fds;
+    if (preparation->linked == NULL) {
+        preparation->linked = malloc(sizeof *preparation->linked);
+    }
+    if (preparation->linked != NULL) {
+        memcpy(preparation->linked, message, sizeof *preparation->linked);
+    }
+}
+
 static void heard_born(struct share *share, const void *message, size_t length, int *fds,
                        unsigned n_fds)
 {
@@ -239,6 +255,7 @@ static const struct {
     [PREPARE_PROGRESS] = {sizeof(struct prepare_progress), heard_progress},
     [PREPARE_IMAGES] = {sizeof(struct prepare_images), heard_images},
     [PREPARE_MOUNTED] = {sizeof(struct prepare_mounted), heard_mounted},
+    [PREPARE_LINKED] = {sizeof(struct prepare_linked), heard_linked},
     [PREPARE_BORN] = {sizeof(struct prepare_born), heard_born},
     [PREPARE_DONE] = {offsetof(struct prepare_done, images), heard_done},
     [PREPARE_FAILED] = {sizeof(struct prepare_failed), heard_failed},
@@ -267,6 +284,28 @@ static void message_heard(const void *message, size_t length, int *fds, unsigned
 
 /* -- the worker's beginning and end -- */
 
+static void undone(void *user_data)
+{
+    struct share *share = user_data;
+
+    share->worker = NULL;
+    if (share->state == SHARE_ENDING) {
+        share_continue_end(share);
+    } else {
+        share_settled(share->broker);
+    }
+}
+
+/* The share goes on without the images; until they are taken back nobody can add others. */
+static void undo(struct share *share)
+{
+    int r = worker_start(share->broker->loop, prepare_undo, NULL, undone, share, &share->worker);
+    if (r < 0) {
+        log_write(LOG_LEVEL_ERROR, "share.add", share->row.user.text,
+                  "what was added stays until the share ends: %s", strerror(-r));
+    }
+}
+
 static void worker_ended(void *user_data)
 {
     struct share *share = user_data;
@@ -282,13 +321,17 @@ static void worker_ended(void *user_data)
     }
     bool unexpected = !preparation->finished && share->state != SHARE_ENDING;
     if (unexpected && preparation->adding) {
-        share_add_failed(share, "", "The process that added the images ended unexpectedly.");
+        if (!preparation->overdue) {
+            share_add_failed(share, "", "The process that added the images ended unexpectedly.");
+        }
+        undo(share);
     } else if (unexpected) {
         share_preparing_failed(share, "",
                                "The process that prepared the share ended unexpectedly; nothing "
                                "was shared.");
     }
     free(preparation->asked);
+    free(preparation->linked);
     free(TAKE_PTR(share->preparation));
     if (share->state == SHARE_ENDING) {
         share_continue_end(share);
@@ -305,7 +348,7 @@ static void limit_reached(void *user_data)
 
     share->preparation->limit = NULL;
     if (!share->preparation->finished && share->preparation->adding) {
-        share->preparation->finished = true;
+        share->preparation->overdue = true;
         snprintf(sentence, sizeof sentence,
                  "The images could not be added within %d seconds; does the disk answer?",
                  PREPARE_LIMIT_S);

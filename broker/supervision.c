@@ -56,10 +56,8 @@ int supervision_add_reader(int run_shares_fd, const char *id,
         return -ETIMEDOUT;
     }
     ssize_t length = recv(fd, &reply, sizeof reply, 0);
-    if (length != (ssize_t)sizeof reply || reply.error > 0) {
-        return -EPROTO;
-    }
-    return reply.error;
+    bool is_errno = length == (ssize_t)sizeof reply && reply.error <= 0 && reply.error > -4096;
+    return is_errno ? reply.error : -EPROTO;
 }
 
 int supervision_status(int status_fd, struct supervisor_status *ret)

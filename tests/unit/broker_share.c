@@ -129,6 +129,7 @@ static void pass(uint64_t seconds)
 /* -- workers -- */
 
 struct worker {
+    worker_work *work;
     worker_message *message;
     worker_gone *gone;
     void *user_data;
@@ -145,12 +146,11 @@ int worker_start(struct loop *loop, worker_work *work, worker_message *message, 
                  void *user_data, struct worker **ret)
 {
     (void)loop;
-    (void)work;
     if (worker_error != 0 || n_workers == ARRAY_SIZE(workers)) {
         return worker_error != 0 ? worker_error : -EAGAIN;
     }
     *ret = calloc(1, sizeof **ret);
-    **ret = (struct worker){.message = message, .gone = gone, .user_data = user_data};
+    **ret = (struct worker){.work = work, .message = message, .gone = gone, .user_data = user_data};
     workers[n_workers++] = *ret;
     return 0;
 }
@@ -189,6 +189,12 @@ ssize_t worker_hear(int fd, void *buffer, size_t size, int *ret_fds, unsigned *n
 }
 
 void prepare_work(int fd, void *user_data)
+{
+    (void)fd;
+    (void)user_data;
+}
+
+void prepare_undo(int fd, void *user_data)
 {
     (void)fd;
     (void)user_data;
@@ -1028,8 +1034,35 @@ static void adding_has_a_limit(void)
     CHECK(workers[1]->killed && share->state == SHARE_ACTIVE);
     CHECK(is_refused(&adder, "within 120 seconds"));
     worker_ends(1);
+    CHECK(workers[2]->work == prepare_undo);
+    worker_ends(2);
     CHECK(share->state == SHARE_ACTIVE && share->worker == NULL);
     share_end(share, "removed");
+    let_end();
+    finish();
+}
+
+/* What a worker leaves that is killed, another takes back, and nobody adds meanwhile. */
+static void adding_is_taken_back(void)
+{
+    struct image_path path = {"another.iso"};
+    struct connection creator, adder, second = {0};
+    static struct prepare_linked linked = {.kind = PREPARE_LINKED, .count = 1};
+
+    begin();
+    struct share *share = add_one(&creator, &adder);
+    says_images(1, 1, 99);
+    says_mounted(1, 1, 1);
+    worker_says(1, &linked, sizeof linked, -1);
+    worker_ends(1);
+    CHECK(is_refused(&adder, "ended unexpectedly"));
+    CHECK(gallery_count(broker.gallery) == 1);
+    CHECK(workers[2]->work == prepare_undo && share->row.n_images == 1);
+    CHECK(share_add_images(share, &path, 1, &second) == -EBUSY);
+    worker_ends(2);
+    CHECK(share_add_images(share, &path, 1, &second) == 0);
+    worker_ends(3);
+    share_end(share, "removed"); /* while it is taken back */
     let_end();
     finish();
 }
@@ -1244,6 +1277,7 @@ TEST_MAIN({"set up", set_up}, {"a share is made and removed", a_share},
           {"images are added", images_are_added},
           {"a share ends while images are added", share_ends_while_images_are_added},
           {"adding has a limit", adding_has_a_limit},
+          {"what a dead worker added is taken back", adding_is_taken_back},
           {"extended in the last moment", extended_in_the_last_moment},
           {"it ends while the extension is written", ends_while_the_extension_is_written},
           {"extended when the kernel had ended it", the_kernel_had_ended_it},
