@@ -27,9 +27,7 @@ while [ "$(milliseconds)" -lt $((begun + first * 1000 - 500)) ]; do sleep 0.05; 
 expect_ok "it is extended in its last moment" cdss share extend alice --for ${more}s
 extended=$(milliseconds)
 sleep 1.5
-before=$(stat -c %s "$out/long")
-sleep 0.5
-[ "$(stat -c %s "$out/long")" -gt "$before" ] && ! is_gone "$download"
+wait_for 2 grows_beyond "$out/long" "$(stat -c %s "$out/long")" && ! is_gone "$download"
 verdict $? "the download goes on over the old end"
 while [ "$(milliseconds)" -lt $((extended + more * 1000)) ]; do sleep 0.05; done
 expect_cut "the new end counts" $((extended + more * 1000))
@@ -52,9 +50,7 @@ get_ftp 1 epsv "ftp://$server4/disc/hello" "$out/a"
 expect_same "a file inside the squashfs over FTP" "$out/a" "$environment_dir/tree/hello"
 get_tftp 1 curl "$server4" linux/grub/boot/grub/grub.cfg "$out/a"
 expect_same "a file inside the ISO over TFTP" "$out/a" "$data_dir/grub/boot/grub/grub.cfg"
-before=$(stat -c %s "$out/long")
-sleep 0.4
-[ "$(stat -c %s "$out/long")" -gt "$before" ]
+wait_for 2 grows_beyond "$out/long" "$(stat -c %s "$out/long")"
 verdict $? "the download that ran before goes on"
 [ "$(share_field alice 'len(share["images"])')" = 4 ]
 verdict $? "show lists four images"
