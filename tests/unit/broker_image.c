@@ -223,6 +223,24 @@ static void test_mounts(void)
     }
 }
 
+/* What was opened is what is mounted, whoever has its name by then. */
+static void test_name_changes_hands(void)
+{
+    char why[512] = "";
+
+    CHECK(make_squashfs());
+    CLEANUP_CLOSE int image = open_image("squashfs.img");
+    CLEANUP_CLOSE int target = openat(dir, "target", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CHECK(renameat(dir, "squashfs.img", dir, "moved.img") == 0);
+    write_file("squashfs.img", "another file", 0644);
+    CHECK(image_mount(image, IMAGE_SQUASHFS, target, why, sizeof why) == 0);
+    CHECK_TEXT(why, "");
+    check_mounted();
+    CHECK(image_unmount(dir, "target") == 0);
+    CHECK(renameat(dir, "moved.img", dir, "squashfs.img") == 0);
+    CHECK(no_loops());
+}
+
 static void test_truncated(void)
 {
     char why[512] = "";
@@ -415,8 +433,10 @@ static void tear_down(void)
     CHECK(beneath_remove(tmp, root + strlen("/tmp/"), 1000) == 0);
 }
 
-TEST_MAIN({"set up", set_up}, {"mounting", test_mounts}, {"a truncated image", test_truncated},
-          {"a damaged image", test_damaged}, {"another type", test_wrong_type},
+TEST_MAIN({"set up", set_up}, {"mounting", test_mounts},
+          {"a name that changes hands", test_name_changes_hands},
+          {"a truncated image", test_truncated}, {"a damaged image", test_damaged},
+          {"another type", test_wrong_type},
           {"unmounting follows no symlink", test_unmount_follows_nothing},
           {"mounting in parallel", test_parallel}, {"without loop devices", test_no_loop_control},
           {"drivers", test_drivers}, {"fuseiso", test_fuseiso}, {"nothing is left", tear_down})

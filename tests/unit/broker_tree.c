@@ -86,6 +86,22 @@ static void test_link(void)
     umask(022);
 }
 
+/* What was opened is what is linked, whoever has its name by then. */
+static void test_name_changes_hands(void)
+{
+    CLEANUP_CLOSE int fd = make_image();
+    struct stat opened, linked;
+
+    CHECK(renameat(images_fd, "image", images_fd, "moved") == 0);
+    CHECK(symlinkat("/etc/passwd", images_fd, "image") == 0);
+    CHECK(tree_create(shares_fd, ID) == 0 && tree_link(shares_fd, ID, fd, "image") == 0);
+    CHECK(fstat(fd, &opened) == 0);
+    CHECK(fstatat(shares_fd, ID "/image", &linked, AT_SYMLINK_NOFOLLOW) == 0);
+    CHECK(opened.st_ino == linked.st_ino && opened.st_dev == linked.st_dev);
+    CHECK(tree_remove(shares_fd, ID) == 0);
+    CHECK(renameat(images_fd, "moved", images_fd, "image") == 0);
+}
+
 static void test_ids(void)
 {
     static const char *const wrong[] = {"",
@@ -331,7 +347,8 @@ static void test_check_mounts(void)
     CHECK(umount2(other, MNT_DETACH) == 0);
 }
 
-TEST_MAIN({"set up", set_up}, {"links", test_link}, {"ids", test_ids},
+TEST_MAIN({"set up", set_up}, {"links", test_link},
+          {"a name that changes hands", test_name_changes_hands}, {"ids", test_ids},
           {"names of contents", test_contents_names},
           {"no name is left for contents", test_contents_exhausted},
           {"not through contents", test_through_contents},
