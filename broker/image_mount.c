@@ -1,6 +1,6 @@
 /*
  * Mounting by descriptors alone: loop device, fsopen(2), fsconfig(2), fsmount(2), move_mount(2).
- * docs/mounting.md says why this and not libmount.
+ * docs/architecture.md, "Mounts", says why this and not libmount.
  */
 #include "image.h"
 
