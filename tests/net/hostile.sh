@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# Servers that have been taken over, images that are made to lead elsewhere, and a reader that will
+# not die: what they try must not reach the host, the network, another share, or the time after the
+# share's end. tests/net/definitions/hostile tells what a captured server tries.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+images=${setting[repository.images]}
+
+# -- images with links to anywhere, devices and a setuid program -----------------------------------
+
+trap_dir=$environment_dir/trap
+mkdir -p "$trap_dir/dir"
+echo inside >"$trap_dir/dir/file"
+ln -s /etc/passwd "$trap_dir/absolute"
+ln -s ../../../../../../etc/passwd "$trap_dir/relative"
+ln -s / "$trap_dir/root"
+ln -s /proc/self/root "$trap_dir/process"
+ln -s /var/cfg "$trap_dir/config"
+ln -s dir/file "$trap_dir/harmless"
+mknod "$trap_dir/memory" c 1 1
+mknod "$trap_dir/loop" b 7 0
+cp /bin/true "$trap_dir/setuid" && chmod 6755 "$trap_dir/setuid"
+mksquashfs "$trap_dir" "$images/trap.squashfs" -quiet -no-progress >/dev/null
+xorriso -as mkisofs -R -o "$images/trap.iso" "$trap_dir" >/dev/null 2>&1
+image_random mine/mine.bin 1000
+image_random other/other.bin 1000
+# Owned as a repository's owner would have it: he is the share's user inside.
+chown -R 1234:1234 "$images"
+chmod -R a+rX "$images"
+
+# -- four hostile servers ----------------------------------------------------------------------------
+
+setting[broker.templates]=$environment_dir/templates
+cp -a "$source_dir/templates" "$environment_dir/templates"
+declare -A hostile_port=([noneshare]=7001 [noneroot]=7002 [hostshare]=7003 [hostroot]=7004)
+for kind in none:share none:root host:share host:root; do
+    name=${kind/:/} folder=$environment_dir/templates/${kind/:/}
+    cp -a "$net_dir/definitions/hostile" "$folder"
+    mv "$folder/hostile.py" "$folder/$name.py"
+    sed -i "s/hostile\\.py/$name.py/; s/^name=.*/name=$name/; s/^network=.*/network=${kind%:*}/
+        s/^user=.*/user=${kind#*:}/; s/^public=.*/public=tcp\\/${hostile_port[$name]}/" \
+        "$folder/server.conf"
+done
+setting[policy.protocols]="http ftp tftp ${!hostile_port[*]}"
+environment_configure
+protocols=http,ftp,tftp,$(tr ' ' , <<<"${!hostile_port[*]}")
+
+# What they would like to reach.
+echo "the host's own" >"$environment_dir/secret"
+server_exec python3 "$net_dir/tools/victims.py" "$server4" >"$environment_dir/victims" 2>&1 &
+background+=("$!")
+client_exec 3 python3 -m http.server 7000 --bind 0.0.0.0 >/dev/null 2>&1 &
+background+=("$!")
+wait_for 5 grep -qs ready "$environment_dir/victims"
+start
+
+create() { # USER CLIENT IMAGE...
+    local user=$1 n=$2 wanted=() image
+    shift 2
+    for image; do wanted+=(--image "$image"); done
+    cdss share create "$user" "${wanted[@]}" --client "$(client4 "$n")" \
+        --protocol "$protocols" --for 10m
+}
+expect_ok "bob shares" create bob 2 other/other.bin
+expect_ok "alice shares" create alice 1 mine/mine.bin trap.squashfs trap.iso
+
+tcp="127.0.0.1|5432,$server4|5432,$(client4 3)|7000,$server4|8080"
+for port in $(instance_ports x | cut -d, -f3 | sort -u); do tcp+=",127.0.0.1|$port"; done
+values="image=mine/mine.bin names=mine,trap,trap.iso,trap.squashfs,trap.contents
+    secrets=$environment_dir/secret,/etc/shadow host_words=$images,$environment_dir/state
+    tcp=$tcp udp=127.0.0.1|5353,$server4|5353,$(client4 3)|7000
+    abstract=cdss-victim broker=${setting[broker.socket]} memory=2048"
+
+ask() { # SERVER GROUP
+    client 1 timeout 70 python3 "$net_dir/tools/ask.py" "$server4" "${hostile_port[$1]}" \
+        "$2 $(tr -s ' \n' ' ' <<<"$values")" >"$environment_dir/answer" 2>&1
+}
+
+# Everything that it tried was held.
+expect_held() { # SERVER GROUP
+    ask "$1" "$2"
+    local held
+    held=$(grep -c '^held' "$environment_dir/answer")
+    [ "$held" -gt 0 ] && ! grep -qv '^held\|^end$' "$environment_dir/answer" &&
+        grep -qx end "$environment_dir/answer"
+    verdict $? "a captured server ($1): $2 ($held attempts)"
+    grep -v '^held\|^end$' "$environment_dir/answer" | head -n 10 | cut -c1-300 | sed 's/^/#   /'
+}
+
+for name in noneshare noneroot hostshare hostroot; do
+    for group in mounts namespaces processes files sockets bounds; do expect_held "$name" "$group"; done
+done
+[ "$(cat "$environment_dir/victims")" = ready ]
+verdict $? "nothing of it came to anybody on the host"
+sed -n '2,5s/^/#   /p' "$environment_dir/victims"
+get_http 2 "http://$server4:8080/other/other.bin" "$out/other"
+expect_same "another share goes on meanwhile" "$out/other" "$images/other/other.bin"
+
+# -- clients and links -------------------------------------------------------------------------------
+
+no_file() { # URL: nothing of a file of the sandbox or the host
+    client 1 curl -s --path-as-is -g -m 5 --connect-timeout 3 -o "$out/x" "$1"
+    [ ! -s "$out/x" ] || ! grep -qE 'nologin|root:|listen=|lighttpd' "$out/x"
+}
+for host in "http://$server4:8080" "ftp://$server4" "tftp://$server4"; do
+    bad=
+    for image in trap trap.contents; do
+        for path in absolute relative root/etc/passwd process/etc/passwd config/vsftpd.conf \
+            config/../../etc/passwd memory loop ../../etc/passwd %2e%2e/%2e%2e/etc/passwd; do
+            no_file "$host/$image/$path" || bad+=" $image/$path"
+            rm -f "$out/x"
+        done
+    done
+    [ -z "$bad" ]
+    verdict $? "links and devices inside of images lead nowhere: ${host%%:*}$bad"
+done
+get_http 1 "http://$server4:8080/trap/harmless" "$out/x"
+expect_same "a link inside of an image that stays inside" "$out/x" "$trap_dir/dir/file"
+
+bounce=$(client 1 timeout 20 python3 "$net_dir/tools/ftp_bounce.py" "$server4" \
+    "PORT 10,77,3,10,27,88" "PORT 10,77,0,1,21,56" "PORT 127,0,0,1,21,56" "PORT 10,77,1,10,0,22" \
+    "EPRT |1|10.77.3.10|7000|" "EPRT |1|127.0.0.1|5432|" "STOR x" "DELE mine/mine.bin" \
+    "SITE CHMOD 777 mine/mine.bin" "MKD x" "CWD /etc" "SIZE /etc/passwd" 2>&1)
+[ -n "$bounce" ] && ! grep -qv '^5' <<<"$bounce"
+verdict $? "FTP: no third host, no privileged port, no writing, nothing above the root"
+grep -v '^5' <<<"$bounce" | sed 's/^/#   /'
+
+# -- ends --------------------------------------------------------------------------------------------
+
+hostile_processes() {
+    local pid
+    for pid in $(share_processes); do
+        tr '\0' ' ' <"/proc/$pid/cmdline" && echo
+    done 2>/dev/null | grep -c '/var/cfg/[a-z]*\.py'
+}
+alone() { [ "$(shared_users | sort | tr '\n' ' ')" = "bob " ]; }
+for name in noneshare noneroot hostshare hostroot; do
+    shared_users | grep -qx alice || create alice 1 mine/mine.bin >/dev/null 2>&1
+    ask "$name" kill
+    # As the sandbox's root it ends its own share; as anybody else only its own processes.
+    case $name in
+    *root) wait_for 3 alone ;;
+    *) ask "$name" mounts && grep -q ^held "$environment_dir/answer" ;;
+    esac
+    verdict $? "a captured server ($name) kills everything that it can: its own share at most"
+done
+shared_users | grep -qx alice || create alice 1 mine/mine.bin >/dev/null 2>&1
+for name in "${!hostile_port[@]}"; do ask "$name" hold; done
+before=$(hostile_processes)
+[ "$before" = 4 ]
+verdict $? "there are processes that ignore every signal ($before)"
+expect_ok "alice's share is removed" cdss share remove alice
+[ "$(hostile_processes)" = 0 ]
+verdict $? "they end with the share"
+expect_ok "bob's share is removed" cdss share remove bob
+residue_check "nothing is left of the captured servers"
+
+# -- a reader that waits on itself ---------------------------------------------------------------------
+
+root=$environment_dir/root
+mkdir -p "$root/usr" "$root/etc" "$environment_dir/layer"
+mount -t tmpfs layer "$environment_dir/layer" && mkdir -p "$environment_dir/layer/"{upper/bin,work} &&
+    install -m 755 "$net_dir/tools/hostile_reader.py" "$environment_dir/layer/upper/bin/fuseiso"
+if [ ! -c /dev/fuse ] || ! mount -t overlay overlay "$root/usr" -o \
+    "lowerdir=/usr,upperdir=$environment_dir/layer/upper,workdir=$environment_dir/layer/work" 2>/dev/null
+then
+    skip "a reader that waits on itself" "no /dev/fuse or no overlay file system here"
+    umount "$environment_dir/layer"
+    finish
+fi
+for name in bin sbin lib lib32 lib64 libx32; do
+    [ ! -e "/$name" ] || ln -s "usr/$name" "$root/$name"
+done
+cp /etc/ld.so.cache "$root/etc"
+broker_stop
+setting[sandbox.root]=$root
+setting[mount.readers]=fuseiso
+environment_configure
+start
+stuck() { # a thread of the reader waits for an answer
+    local pid
+    for pid in $(share_processes); do
+        cat "/proc/$pid/task/"*/wchan 2>/dev/null | grep -q request_wait_answer && return 0
+    done
+    return 1
+}
+fuse_share() { # FOR
+    cdss share create carol --image trap.iso --client "$(client4 1)" --protocol http --for "$1"
+}
+expect_ok "a share whose reader has been taken over" fuse_share 10m
+wait_for 3 stuck
+verdict $? "it waits on itself"
+expect_ok "its share is removed nevertheless" cdss share remove carol
+expect_ok "once more, for a short time" fuse_share 3s
+wait_for 3 stuck
+wait_for 5 share_is_gone carol
+verdict $? "it ends at the end of its time, too"
+residue_check "nothing is left of the reader"
+expect_ok "and while cdssd is dead" fuse_share 2s
+wait_for 2 stuck
+broker_kill
+sleep 2.5
+start
+share_is_gone carol
+verdict $? "the next cdssd clears it away"
+finish
