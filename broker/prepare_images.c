@@ -147,7 +147,8 @@ static int ask(struct job *job, struct prepare_go *ret)
 /* An image's own fault makes it a raw one, with a note; what the host lacks fails the share. */
 static bool is_hosts_fault(int error)
 {
-    static const int errors[] = {EBUSY, ENOENT, ENXIO, ENOMEM, EMFILE, ENFILE, EPERM, EACCES};
+    static const int errors[] = {EBUSY,  ENOENT, ENXIO, ENOTTY, ENOMEM,
+                                 EMFILE, ENFILE, EPERM, EACCES};
 
     for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
         if (error == -errors[i]) {

@@ -149,14 +149,10 @@ environment_configure
 mount --bind /dev/null /dev/loop-control
 residue_mounts >"$environment_dir/idle.mounts"
 start
-if create http disc.squashfs a.bin >"$environment_dir/out" 2>"$environment_dir/err"; then
-    [ -n "$(share_field alice 'image["disc.squashfs"]["note"]')" ]
-    verdict $? "no loop device: shared raw: $(share_field alice 'image["disc.squashfs"]["note"]')"
-    cdss share remove alice >/dev/null 2>&1
-else
-    grep -q 'loop' "$environment_dir/err" && [ "$(grep -c . "$environment_dir/err")" = 1 ]
-    verdict $? "no loop device: refused: $(cat "$environment_dir/err")"
-fi
+expect_refused "no loop device" 'disc\.squashfs" could not be mounted: .*loop' \
+    create http disc.squashfs a.bin
+expect_ok "no loop device: what needs none is shared" create http a.bin
+expect_ok "no loop device: and removed" cdss share remove alice
 undone "no loop device"
 broker_stop
 umount /dev/loop-control
