@@ -41,6 +41,7 @@ struct broker {
     uint64_t started;  /* s since the epoch */
     struct share *shares; /* newest first */
     uint32_t n_shares;
+    uint64_t n_made;         /* shares so far, by this process */
     uint32_t n_left;         /* live shares that go on without this broker */
     bool firewall_installed; /* by this broker: the table is its to remove */
     bool stopping; /* the loop ends when nothing is under way any more (share_settle_all()) */

@@ -44,6 +44,7 @@ struct connection {
     bool busy;   /* a request is being handled */
     bool broken; /* to be closed by the loop, not under a handler's feet */
     connection_abandoned *abandoned;
+    connection_drained *drained;
     void *user_data;
     struct packet *first, *last;
     size_t queued;
@@ -94,7 +95,7 @@ static void connection_update(struct connection *connection)
     uint32_t events = EPOLLRDHUP;
     bool idle = !connection->busy && connection->first == NULL;
 
-    if (connection->first != NULL || connection->broken) {
+    if (connection->first != NULL || connection->broken || connection->drained != NULL) {
         events |= EPOLLOUT;
     } else if (idle) {
         events |= EPOLLIN;
@@ -169,6 +170,7 @@ void connection_answered(struct connection *connection)
 {
     connection->busy = false;
     connection->abandoned = NULL;
+    connection->drained = NULL;
     connection_update(connection);
 }
 
@@ -204,6 +206,17 @@ void connection_later(struct connection *connection, connection_abandoned *aband
 {
     connection->abandoned = abandoned;
     connection->user_data = user_data;
+}
+
+bool connection_full(const struct connection *connection)
+{
+    return connection->first != NULL;
+}
+
+void connection_go_on(struct connection *connection, connection_drained *drained)
+{
+    connection->drained = drained;
+    connection_update(connection);
 }
 
 const struct peer *connection_peer(const struct connection *connection)
@@ -245,16 +258,29 @@ static int read_request(struct connection *connection)
     return r;
 }
 
+/* As flush_queue(). An answer that was waiting for that goes on. */
+static int write_on(struct connection *connection)
+{
+    int r = flush_queue(connection);
+
+    if (r == 0) {
+        connection_drained *drained = connection->drained;
+        connection->drained = NULL;
+        connection_update(connection);
+        if (drained != NULL) {
+            drained(connection, connection->user_data);
+        }
+    }
+    return r;
+}
+
 static void connection_ready(uint32_t events, void *user_data)
 {
     struct connection *connection = user_data;
     int r = connection->broken ? -EPIPE : 0;
 
     if (r == 0 && events & EPOLLOUT) {
-        r = flush_queue(connection);
-        if (r == 0) {
-            connection_update(connection);
-        }
+        r = write_on(connection);
     }
     if (r == 0 && events & EPOLLIN && !connection->busy) {
         r = read_request(connection);

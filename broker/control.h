@@ -8,6 +8,7 @@
 #include "broker.h"
 #include "peer.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct connection;
@@ -38,3 +39,10 @@ void connection_answered(struct connection *connection);
 typedef void connection_abandoned(struct connection *connection, void *user_data);
 void connection_later(struct connection *connection, connection_abandoned *abandoned,
                       void *user_data);
+
+/* A long answer is sent piece by piece, as the peer reads it: true when there is enough in the
+ * queue for now; connection_go_on() then has `drained` called once, when the queue is empty and
+ * others had their turn, with the user_data of connection_later(). */
+typedef void connection_drained(struct connection *connection, void *user_data);
+bool connection_full(const struct connection *connection);
+void connection_go_on(struct connection *connection, connection_drained *drained);

@@ -17,7 +17,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define SEND_MS 30000
+#define SEND_MS   30000
+#define LIST_TURN 32 /* shares, before others have their turn */
 
 typedef int handler(struct broker *broker, struct connection *connection, const void *body);
 
@@ -80,13 +81,52 @@ static int handle_create(struct broker *broker, struct connection *connection, c
     return 0;
 }
 
-static int handle_list(struct broker *broker, struct connection *connection, const void *body)
+/* -- all shares: a few at a time, for there may be thousands, and they may end meanwhile -- */
+
+struct share_list {
+    struct broker *broker;
+    uint64_t below; /* the number of the last one that was sent */
+};
+
+static void list_some(struct connection *connection, void *user_data)
 {
-    (void)body;
-    for (const struct share *share = broker->shares; share != NULL; share = share->next) {
-        answer_share(connection, share);
+    struct share_list *list = user_data;
+    const struct share *share = list->broker->shares;
+    unsigned n = 0;
+
+    for (; share != NULL && n < LIST_TURN && !connection_full(connection); share = share->next) {
+        if (share->number < list->below) {
+            list->below = share->number;
+            answer_share(connection, share);
+            n++;
+        }
+    }
+    if (share != NULL) {
+        connection_go_on(connection, list_some);
+        return;
     }
     connection_done(connection, 0, "%s", "");
+    free(list);
+}
+
+static void list_abandoned(struct connection *connection, void *user_data)
+{
+    (void)connection;
+    free(user_data);
+}
+
+static int handle_list(struct broker *broker, struct connection *connection, const void *body)
+{
+    struct share_list *list = malloc(sizeof *list);
+
+    (void)body;
+    if (list == NULL) {
+        connection_refuse(connection, "", "The broker is out of memory.");
+        return 0;
+    }
+    *list = (struct share_list){.broker = broker, .below = UINT64_MAX};
+    connection_later(connection, list_abandoned, list);
+    list_some(connection, list);
     return 0;
 }
 

@@ -270,6 +270,7 @@ struct share *share_new(struct broker *broker, struct registry_share *row)
         *share = (struct share){
             .broker = broker, .next = broker->shares, .row = *row, .pidfd = -1, .status_fd = -1};
         *row = (struct registry_share){0};
+        share->number = ++broker->n_made;
         broker->shares = share;
         broker->n_shares++;
     }

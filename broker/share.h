@@ -40,6 +40,7 @@ struct preparation;
 struct share {
     struct broker *broker;
     struct share *next;
+    uint64_t number; /* 1 for the first, and so on: the list is in falling order */
     struct registry_share row;
     enum share_state state;
     bool recorded;    /* the row is durable */

@@ -59,6 +59,44 @@ static void send_many(struct connection *connection)
     connection_done(connection, 0, "%s", "");
 }
 
+/* Many large ones, piece by piece: more than a queue holds. */
+static unsigned turns;
+static uint32_t pieces;
+
+static void send_piece(struct connection *connection, void *user_data)
+{
+    static char text[1001];
+
+    CHECK(user_data == &pieces);
+    turns++;
+    memset(text, 'x', 1000);
+    while (pieces < 50000 && !connection_full(connection)) {
+        pieces++;
+        connection_send(connection, MESSAGE_PROGRESS,
+                        &(struct message_progress){.step = 1, .steps = 1, .text = text});
+    }
+    if (pieces < 50000) {
+        connection_go_on(connection, send_piece);
+    } else {
+        connection_done(connection, 0, "%s", "");
+    }
+}
+
+static void pieces_abandoned(struct connection *connection, void *user_data)
+{
+    (void)connection;
+    CHECK(user_data == &pieces);
+    abandoned++;
+}
+
+static void send_pieces(struct connection *connection)
+{
+    turns = 0;
+    pieces = 0;
+    connection_later(connection, pieces_abandoned, &pieces);
+    send_piece(connection, &pieces);
+}
+
 /* More than the queue of a peer may hold. */
 static void send_too_much(struct connection *connection)
 {
@@ -89,6 +127,9 @@ int request_handle(struct broker *b, struct connection *connection,
         return 0;
     case MESSAGE_SHARE_SHOW:
         send_too_much(connection);
+        return 0;
+    case MESSAGE_SHARE_EXTEND:
+        send_pieces(connection);
         return 0;
     case MESSAGE_SHARE_REMOVE: /* an answer that cannot be encoded */
         connection_send(connection, MESSAGE_PROGRESS, &(struct message_progress){.step = 0});
@@ -367,6 +408,50 @@ static void a_long_answer_is_whole(void)
     talk(0, a_reader);
 }
 
+static int ask_for_pieces(int fd)
+{
+    struct message_share_extend body = {.user = (char[]){"alice"}, .seconds = 1};
+
+    return client_send(fd, MESSAGE_SHARE_EXTEND, &body, NULL);
+}
+
+static int a_slow_reader(void)
+{
+    char sentence[1001];
+    unsigned others;
+    CLEANUP_CLOSE int fd = client_connect(path);
+    CLEANUP_CLOSE int other = client_connect(path);
+
+    MUST(ask_for_pieces(fd) == 0);
+    MUST(status_says(other, "role 2")); /* the loop is free */
+    MUST(final_answer(fd, sentence, sizeof sentence, &others) == MESSAGE_DONE);
+    MUST(others == 50000);
+    MUST(status_says(fd, "role 2"));
+    return 0;
+}
+
+static int a_reader_that_leaves(void)
+{
+    CLEANUP_CLOSE int fd = client_connect(path);
+    CLEANUP_CLOSE int other = client_connect(path);
+    CLEANUP_MESSAGE struct wire_message message = {0};
+
+    MUST(ask_for_pieces(fd) == 0);
+    MUST(client_receive(fd, 5000, &message) == 0);
+    close(TAKE_FD(fd));
+    MUST(status_says(other, "role 2"));
+    return 0;
+}
+
+static void an_answer_in_pieces(void)
+{
+    abandoned = 0;
+    talk(0, a_slow_reader);
+    CHECK(turns > 10 && pieces == 50000 && abandoned == 0);
+    talk(0, a_reader_that_leaves);
+    CHECK(pieces < 50000 && abandoned == 1);
+}
+
 /* It loses its connection at once, not after the time for idle ones. */
 static int no_reader(void)
 {
@@ -518,6 +603,7 @@ TEST_MAIN({"set up", set_up}, {"who may speak", identities},
           {"a stranger behind open doors is turned away", a_stranger_behind_open_doors},
           {"too many connections", too_many_connections},
           {"a long answer is whole", a_long_answer_is_whole},
+          {"an answer in pieces", an_answer_in_pieces},
           {"an answer that is never read", an_answer_that_is_never_read},
           {"an answer that cannot be encoded", an_answer_that_cannot_be_encoded},
           {"a peer that waits hangs up", a_peer_that_waits_hangs_up},
