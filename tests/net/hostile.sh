@@ -20,9 +20,13 @@ ln -s /var/cfg "$trap_dir/config"
 ln -s dir/file "$trap_dir/harmless"
 mknod "$trap_dir/memory" c 1 1
 mknod "$trap_dir/loop" b 7 0
+mkfifo "$trap_dir/fifo"
 cp /bin/true "$trap_dir/setuid" && chmod 6755 "$trap_dir/setuid"
 mksquashfs "$trap_dir" "$images/trap.squashfs" -quiet -no-progress >/dev/null
 xorriso -as mkisofs -R -o "$images/trap.iso" "$trap_dir" >/dev/null 2>&1
+mkdir "$environment_dir/many"
+(cd "$environment_dir/many" && seq -f 'name%.0f' 20000 | xargs touch)
+mksquashfs "$environment_dir/many" "$images/many.squashfs" -quiet -no-progress >/dev/null
 image_random mine/mine.bin 1000
 image_random other/other.bin 1000
 # Owned as a repository's owner would have it: he is the share's user inside.
@@ -63,11 +67,11 @@ create() { # USER CLIENT IMAGE...
         --protocol "$protocols" --for 10m
 }
 expect_ok "bob shares" create bob 2 other/other.bin
-expect_ok "alice shares" create alice 1 mine/mine.bin trap.squashfs trap.iso
+expect_ok "alice shares" create alice 1 mine/mine.bin trap.squashfs trap.iso many.squashfs
 
 tcp="127.0.0.1|5432,$server4|5432,$(client4 3)|7000,$server4|8080"
 for port in $(instance_ports x | cut -d, -f3 | sort -u); do tcp+=",127.0.0.1|$port"; done
-values="image=mine/mine.bin names=mine,trap,trap.iso,trap.squashfs,trap.contents
+values="image=mine/mine.bin names=mine,trap,trap.iso,trap.squashfs,trap.contents,many,many.squashfs
     secrets=$environment_dir/secret,/etc/shadow host_words=$images,$environment_dir/state
     tcp=$tcp udp=127.0.0.1|5353,$server4|5353,$(client4 3)|7000
     abstract=cdss-victim broker=${setting[broker.socket]} memory=2048"
@@ -117,6 +121,13 @@ for host in "http://$server4:8080" "ftp://$server4" "tftp://$server4"; do
 done
 get_http 1 "http://$server4:8080/trap/harmless" "$out/x"
 expect_same "a link inside of an image that stays inside" "$out/x" "$trap_dir/dir/file"
+
+expect_status 0 "TFTP: a FIFO inside of an image holds nothing up" client 1 timeout 20 \
+    python3 "$net_dir/tools/tftp_fifo.py" "$server4" trap/fifo mine/mine.bin
+get_http 1 "http://$server4:8080/many/" "$out/x" &&
+    [ "$(grep -o '>name[0-9]*<' "$out/x" | sort -u | wc -l)" = 20000 ]
+verdict $? "a directory of 20000 names is listed whole"
+rm -f "$out/x"
 
 bounce=$(client 1 timeout 20 python3 "$net_dir/tools/ftp_bounce.py" "$server4" \
     "PORT 10,77,3,10,27,88" "PORT 10,77,0,1,21,56" "PORT 127,0,0,1,21,56" "PORT 10,77,1,10,0,22" \
