@@ -204,16 +204,9 @@ int policy_add(const struct share *share, const struct texts *images, struct ima
 
 /* -- clients -- */
 
-/* Asked from the kernel at this moment. 1: one of the host's own addresses lies in the prefix. */
-static int holds_own_address(const struct prefix *prefix, char ret_address[ADDRESS_TEXT_SIZE])
+static bool is_among(const struct ifaddrs *all, const struct prefix *host)
 {
-    struct ifaddrs *all = NULL;
-    int found = 0;
-
-    if (getifaddrs(&all) < 0) {
-        return -errno;
-    }
-    for (const struct ifaddrs *one = all; one != NULL && !found; one = one->ifa_next) {
+    for (const struct ifaddrs *one = all; one != NULL; one = one->ifa_next) {
         struct prefix own = {0};
         uint16_t port;
         if (one->ifa_addr == NULL ||
@@ -221,13 +214,37 @@ static int holds_own_address(const struct prefix *prefix, char ret_address[ADDRE
             continue;
         }
         own.length = (uint8_t)(8 * address_size(&own.address));
-        if (prefix_contains(prefix, &own)) {
-            address_format(&own.address, ret_address);
-            found = 1;
+        if (prefix_contains(host, &own)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The host's own addresses, asked from the kernel at this moment, and once for all clients. A
+ * network may hold one: the firewall keeps the host itself out of it. */
+static int check_own(const struct registry_share *row, struct refusal *refusal)
+{
+    char own[PREFIX_TEXT_SIZE];
+    struct ifaddrs *all = NULL;
+    int r = 0;
+
+    if (row->local) {
+        return 0;
+    }
+    if (getifaddrs(&all) < 0) {
+        return -errno;
+    }
+    for (uint32_t i = 0; r == 0 && i < row->n_clients; i++) {
+        if (prefix_is_host(&row->clients[i]) && is_among(all, &row->clients[i])) {
+            prefix_format(&row->clients[i], own);
+            r = refuse(refusal, "client",
+                       "The client %s is an address of this host itself; --allow-local serves it.",
+                       own);
         }
     }
     freeifaddrs(all);
-    return found;
+    return r;
 }
 
 /*
@@ -259,11 +276,9 @@ static int check_others(const struct broker *broker, const struct prefix *client
     return 0;
 }
 
-static int check_client(const struct broker *broker, const char *given, bool local,
-                        const struct prefix *before, size_t n_before, struct prefix *ret,
-                        struct refusal *refusal)
+static int check_client(const struct broker *broker, const char *given, const struct prefix *before,
+                        size_t n_before, struct prefix *ret, struct refusal *refusal)
 {
-    char own[ADDRESS_TEXT_SIZE];
     const char *why = NULL;
 
     if (parse_client(given, strlen(given), ret, &why) < 0) {
@@ -275,13 +290,7 @@ static int check_client(const struct broker *broker, const char *given, bool loc
                           show(given).text);
         }
     }
-    int r = local ? 0 : holds_own_address(ret, own);
-    if (r > 0 && prefix_is_host(ret)) {
-        return refuse(refusal, "client",
-                      "The client %s is an address of this host itself; --allow-local serves it.",
-                      own);
-    }
-    return r < 0 ? r : check_others(broker, ret, refusal);
+    return check_others(broker, ret, refusal);
 }
 
 static int check_clients(const struct broker *broker, const struct texts *given,
@@ -301,14 +310,13 @@ static int check_clients(const struct broker *broker, const struct texts *given,
         return -ENOMEM;
     }
     for (size_t i = 0; i < given->count; i++) {
-        int r = check_client(broker, given->items[i], row->local, row->clients, i, &row->clients[i],
-                             refusal);
+        int r = check_client(broker, given->items[i], row->clients, i, &row->clients[i], refusal);
         if (r < 0) {
             return r;
         }
         row->n_clients++;
     }
-    return 0;
+    return check_own(row, refusal);
 }
 
 /* -- protocols -- */

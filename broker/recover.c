@@ -105,8 +105,12 @@ static void sweep_run_directory(struct broker *broker)
     struct dirent *entry;
 
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        if (entry->d_name[0] != '.' && !is_live(entry->d_name, broker)) {
-            beneath_remove(broker->run_shares_fd, entry->d_name, 100);
+        if (entry->d_name[0] == '.' || is_live(entry->d_name, broker)) {
+            continue;
+        }
+        int r = beneath_remove(broker->run_shares_fd, entry->d_name, 100);
+        if (r < 0) {
+            log_write(LOG_LEVEL_ERROR, "recover.run", NULL, "%s: %s", entry->d_name, strerror(-r));
         }
     }
 }
@@ -146,7 +150,10 @@ static void undo_the_others(struct broker *broker, const struct registry_share *
     }
     cgroups_each(broker->cgroups, end_group, broker);
     sweep_run_directory(broker);
-    tree_sweep(broker->shares_fd, is_live, broker);
+    int r = tree_sweep(broker->shares_fd, is_live, broker);
+    if (r < 0) {
+        log_write(LOG_LEVEL_ERROR, "recover.trees", NULL, "%s", strerror(-r));
+    }
 }
 
 int recover(struct broker *broker, char *why, size_t why_size)

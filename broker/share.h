@@ -1,7 +1,8 @@
 /*
  * One user's grant and its life: preparing -> active -> ending -> gone. The steps are in
- * docs/architecture.md; here is who drives them: share.c (states, expiry, ending), prepare.c (what
- * the preparing worker does), share_prepare.c (the loop's side of that conversation), share_add.c.
+ * docs/architecture.md; here is who drives them: share.c (finding, PID 1, expiry), share_create.c,
+ * prepare.c (what the preparing worker does), share_prepare.c (the loop's side of that
+ * conversation), share_add.c, share_extend.c, share_end.c, and share_wait.c (who waits for it).
  *
  * A share begins with a row in the registry and ends with that row closed; whatever was acquired in
  * between is undone by share_end(), which may be called in any state, any number of times.

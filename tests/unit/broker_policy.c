@@ -8,7 +8,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct definitions definitions;
 static struct broker broker;
@@ -39,6 +42,19 @@ static void begin(void)
         snprintf(name, sizeof name, "many%u", i);
         define(name, IPPROTO_TCP, (uint16_t)(4000 + 10 * i), DEFINITION_PORTS_MAX);
     }
+}
+
+static void run_ip(const char *a, const char *b, const char *c, const char *d, const char *e,
+                   const char *f, const char *g)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execlp("ip", "ip", a, b, c, d, e, f, g, (char *)NULL);
+        _exit(127);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
 static struct texts texts(char **items)
@@ -198,6 +214,33 @@ static void clients(void)
     CHECK(is_refused(&r, "client", "max_clients"));
 }
 
+/* An address of a namespace of our own, by then. */
+static void our_own_address(void)
+{
+    struct message_share_create r = request();
+    struct registry_share row = {0};
+
+    begin();
+    CHECK(unshare(CLONE_NEWNET) == 0);
+    r.clients = TEXTS((char *)"10.77.7.7", (char *)"fd77::7");
+    CHECK(is_allowed(&r, &row));
+    share_free_row(&row);
+    run_ip("link", "set", "lo", "up", NULL, NULL, NULL);
+    run_ip("addr", "add", "10.77.7.7/24", "dev", "lo", NULL, NULL);
+    run_ip("-6", "addr", "add", "fd77::7/64", "dev", "lo", NULL);
+    CHECK(is_refused(&r, "client", "10.77.7.7"));
+    r.clients = TEXTS((char *)"fd77::7");
+    CHECK(is_refused(&r, "client", "--allow-local"));
+    r.clients = TEXTS((char *)"10.77.7.0/24"); /* holds it, and is no host */
+    CHECK(is_allowed(&r, &row));
+    share_free_row(&row);
+    r.clients = TEXTS((char *)"10.77.7.7");
+    r.flags = SHARE_ALLOW_LOCAL;
+    CHECK(is_allowed(&r, &row));
+    CHECK(row.local);
+    share_free_row(&row);
+}
+
 /* The most specific wins: a host in another share's network is no collision, two networks are. */
 static void clients_of_others(void)
 {
@@ -325,6 +368,6 @@ static void adding(void)
 }
 
 TEST_MAIN({"a request that is fine", allowed}, {"users", users}, {"how many shares", counts},
-          {"images", images}, {"clients", clients}, {"clients of others", clients_of_others},
-          {"protocols", protocols}, {"lifetimes", lifetimes}, {"extensions", extensions},
-          {"adding images", adding})
+          {"images", images}, {"clients", clients}, {"the host's own address", our_own_address},
+          {"clients of others", clients_of_others}, {"protocols", protocols},
+          {"lifetimes", lifetimes}, {"extensions", extensions}, {"adding images", adding})
