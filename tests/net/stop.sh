@@ -46,7 +46,7 @@ again "it was started again"
 cdss share create bob --image a.bin --client "$(client4 2)" --protocol http,slow \
     >"$out/bob" 2>&1 &
 creator=$!
-bob_is_prepared() { [ "$(share_field bob 'share["state"]')" = preparing ]; }
+bob_is_prepared() { [ "$(share_field bob 'share["state"]' 2>/dev/null)" = preparing ]; }
 wait_for 5 bob_is_prepared
 verdict $? "another share is being prepared"
 begun=$(milliseconds)
