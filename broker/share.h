@@ -51,7 +51,9 @@ struct share {
     int status_fd;    /* struct supervisor_status, written by the sandbox; -1 when unknown */
     struct loop_watch *pid_watch;
     struct loop_timer *timer; /* the deadline */
-    struct worker *worker;    /* preparing, adding or clearing away */
+    unsigned clearings;    /* workers that were to clear away; one that is killed is not the last */
+    bool cleared;          /* one of them came to its end */
+    struct worker *worker; /* preparing, adding or clearing away */
     struct preparation *preparation;
     struct share_holds holds;
     struct share_waiter *waiters;

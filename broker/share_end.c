@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#define CLEARINGS   3   /* workers, if one after the other dies */
 #define CLEAR_TRIES 200 /* x 10 ms for the last process to leave a control group */
 
 static void answer_ended(struct share *share)
@@ -60,7 +61,6 @@ static void clear_away(int fd, void *user_data)
     const char *id = share->row.id;
     int r;
 
-    (void)fd;
     cgroup_kill(broker->cgroups, id);
     for (int i = 0; (r = cgroup_remove(broker->cgroups, id)) == -EBUSY && i < CLEAR_TRIES; i++) {
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
@@ -79,6 +79,21 @@ static void clear_away(int fd, void *user_data)
         log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "its run directory stays: %s",
                   strerror(-r));
     }
+    if (fd >= 0) {
+        worker_tell(fd, "cleared", sizeof "cleared", NULL, 0);
+    }
+}
+
+static void heard_cleared(const void *message, size_t length, int *fds, unsigned n_fds,
+                          void *user_data)
+{
+    struct share *share = user_data;
+
+    (void)message;
+    (void)length;
+    (void)fds;
+    (void)n_fds;
+    share->cleared = true;
 }
 
 static void cleared(void *user_data)
@@ -86,6 +101,10 @@ static void cleared(void *user_data)
     struct share *share = user_data;
 
     share->worker = NULL;
+    if (!share->cleared && share->clearings < CLEARINGS) {
+        share_continue_end(share);
+        return;
+    }
     share_release_holds(share);
     share->writes++;
     int r = registry_end(share->broker->registry, share->row.id, share->reason, row_closed, share);
@@ -109,10 +128,13 @@ void share_continue_end(struct share *share)
         log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "conntrack or owner: %s",
                   strerror(-r));
     }
-    r = worker_start(share->broker->loop, clear_away, NULL, cleared, share, &share->worker);
+    share->clearings++;
+    r = worker_start(share->broker->loop, clear_away, heard_cleared, cleared, share,
+                     &share->worker);
     if (r < 0) {
         /* No process to be had: then here, though the loop waits for the disk. */
         clear_away(-1, share);
+        share->cleared = true;
         cleared(share);
     }
 }

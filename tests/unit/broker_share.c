@@ -200,10 +200,14 @@ void prepare_undo(int fd, void *user_data)
     (void)user_data;
 }
 
+/* One that clears away says so; those that prepare are made to speak below. */
 static void worker_ends(unsigned n)
 {
     struct worker *worker = TAKE_PTR(workers[n]);
 
+    if (worker->work != prepare_work && worker->work != prepare_undo && !worker->killed) {
+        worker->message("cleared", 8, NULL, 0, worker->user_data);
+    }
     worker->gone(worker->user_data);
     free(worker);
 }
@@ -680,6 +684,38 @@ static void a_share(void)
     CHECK(is_done(&remover));
     CHECK_TEXT(history, "rae");
     CHECK(forgotten == 1);
+    finish();
+}
+
+/* Whoever kills the one that clears away has not kept anything. */
+static void clearing_is_killed(void)
+{
+    struct connection creator;
+
+    begin();
+    struct share *share = create_until(ACTIVE_STEPS, &creator);
+    share_end(share, "removed");
+    pid_1_dies();
+    for (unsigned i = 1; i < 3; i++) {
+        CHECK(share->worker != NULL);
+        worker_kill(share->worker);
+        worker_ends(i);
+    }
+    CHECK(share->worker != NULL && first_write == n_writes);
+    worker_ends(3);
+    CHECK_TEXT(history, "rae");
+    let_end();
+    finish();
+    begin();
+    share = create_until(ACTIVE_STEPS, &creator);
+    share_end(share, "removed");
+    pid_1_dies();
+    for (unsigned i = 1; i <= 3; i++) {
+        worker_kill(share->worker);
+        worker_ends(i);
+    }
+    CHECK_TEXT(history, "rae"); /* not for ever */
+    let_end();
     finish();
 }
 
@@ -1257,6 +1293,7 @@ static void numbers_run_out(void)
 }
 
 TEST_MAIN({"set up", set_up}, {"a share is made and removed", a_share},
+          {"the worker that clears away is killed", clearing_is_killed},
           {"its creator hangs up at each step", abandoned_at_each_step},
           {"it is removed twice at each step", removed_twice_at_each_step},
           {"its worker dies at each step", worker_dies_at_each_step},
