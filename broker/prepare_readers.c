@@ -24,8 +24,9 @@
 #define READER_LEAST_MS 400 /* of each, when there is no patience left: 64 of them are 26 s */
 
 /* Runs `work` in a child process that gives its result as exit status; a child that takes longer
- * than `timeout_ms` is killed. Waits on FUSE end with SIGKILL. 0, a positive status, or -ETIMEDOUT.
- */
+ * than `timeout_ms` is killed, and not waited for: where a reader has read the child's request and
+ * does not answer, SIGKILL waits for the end of the connection (readers.h). 0, a positive status,
+ * or -ETIMEDOUT. */
 static int in_child(int (*work)(void *argument), void *argument, int timeout_ms)
 {
     int status = 0;
@@ -43,11 +44,9 @@ static int in_child(int (*work)(void *argument), void *argument, int timeout_ms)
     int n = poll(&wait, 1, timeout_ms);
     if (n <= 0) {
         kill(pid, SIGKILL);
+        return -ETIMEDOUT; /* init, or who is the broker's, collects it */
     }
     waitpid(pid, &status, 0);
-    if (n <= 0) {
-        return -ETIMEDOUT;
-    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 

@@ -196,8 +196,8 @@ stuck() { # a thread of the reader waits for an answer
     done
     return 1
 }
-fuse_share() { # FOR
-    cdss share create carol --image trap.iso --client "$(client4 1)" --protocol http --for "$1"
+fuse_share() { # FOR [IMAGE]
+    cdss share create carol --image "${2:-trap.iso}" --client "$(client4 1)" --protocol http --for "$1"
 }
 expect_ok "a share whose reader has been taken over" fuse_share 10m
 wait_for 3 stuck
@@ -208,6 +208,11 @@ wait_for 3 stuck
 wait_for 5 share_is_gone carol
 verdict $? "it ends at the end of its time, too"
 residue_check "nothing is left of the reader"
+cp -p "$images/trap.iso" "$images/silent.iso"
+expect_ok "an image whose reader does not answer is shared as it is" fuse_share 10m silent.iso
+[ "$(share_field carol 'image["silent.iso"]["note"]')" = "its reader did not answer" ]
+verdict $? "and the answer says why"
+expect_ok "its share is removed, too" cdss share remove carol
 expect_ok "and while cdssd is dead" fuse_share 2s
 wait_for 2 stuck
 broker_kill

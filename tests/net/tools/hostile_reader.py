@@ -1,8 +1,10 @@
 #!/usr/bin/python3 -IS
 """Stands at /usr/bin/fuseiso in a share's sandbox: a captured reader. Shows an empty file "x", then
-reads requests without answering them, and waits on its own file system: it cannot be killed then."""
+reads requests without answering them, and waits on its own file system: it cannot be killed then.
+Of an image whose path has "silent" in it, it answers nothing at all but the first request."""
 import os
 import struct
+import sys
 import threading
 
 GETATTR, OPENDIR, READDIR, RELEASEDIR = 3, 27, 28, 29  # linux/fuse.h
@@ -34,8 +36,11 @@ def wait_on_itself():
 _, unique, init = request()
 major, minor, read_ahead, _ = struct.unpack_from("<IIII", init)
 answer(unique, struct.pack("<IIIIHHIIHH", 7, minor, read_ahead, 0, 12, 9, 65536, 1, 0, 0) + bytes(32))
+silent = any("silent" in word for word in sys.argv)
 while True:
     kind, unique, data = request()
+    if silent:
+        continue
     if kind == GETATTR:
         answer(unique, ATTRIBUTES)
     elif kind == OPENDIR:
