@@ -10,3 +10,6 @@
  * peer's role; -EPROTO: no request at all (an answer's id). Both cost the peer its connection. */
 int request_handle(struct broker *broker, struct connection *connection,
                    const struct wire_message *message);
+
+/* requests_images.c: the one handler that is long enough for a file of its own. */
+int request_images(struct broker *broker, struct connection *connection, const void *body);
