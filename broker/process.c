@@ -42,3 +42,21 @@ uint64_t process_start_time(pid_t pid)
     }
     return at != NULL && sscanf(at, " %llu", &value) == 1 ? value : 0;
 }
+
+/* cgroups(7): lines of "HIERARCHY:CONTROLLERS:PATH". */
+bool process_in_group(pid_t pid, const char *name)
+{
+    CLEANUP_FREE char *data = read_file(pid, "cgroup");
+    size_t length = strlen(name);
+
+    for (char *line = data; line != NULL && *line != '\0';) {
+        char *end = line + strcspn(line, "\n");
+        char *last = memrchr(line, '/', (size_t)(end - line));
+        if (last != NULL && (size_t)(end - last - 1) == length &&
+            memcmp(last + 1, name, length) == 0) {
+            return true;
+        }
+        line = *end == '\n' ? end + 1 : end;
+    }
+    return false;
+}

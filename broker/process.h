@@ -1,6 +1,7 @@
 /* What proc(5) says of a process. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -10,3 +11,6 @@ uint64_t process_start_time(pid_t pid);
 
 /* Its real uid, (uid_t)-1 when it is gone. */
 uid_t process_uid(pid_t pid);
+
+/* True when one of its control groups has this name (the last part of its path). */
+bool process_in_group(pid_t pid, const char *name);

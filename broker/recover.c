@@ -21,7 +21,8 @@
 
 #define WAIT_MS 5000
 
-/* A live sandbox has its pid at its start time, under the share's own uid, and its directories. */
+/* A live sandbox has its pid at its start time, under the share's own uid, in the share's control
+ * group, and its directories. */
 static bool is_whole(const struct broker *broker, const struct registry_share *row, int pidfd)
 {
     char path[64];
@@ -32,7 +33,10 @@ static bool is_whole(const struct broker *broker, const struct registry_share *r
         return false;
     }
     struct pollfd dead = {.fd = pidfd, .events = POLLIN};
-    if (process_uid(row->pid) != row->uid_first || poll(&dead, 1, 0) != 0) {
+    bool grouped =
+        cgroups_limit_memory(broker->cgroups) || cgroups_limit_processes(broker->cgroups);
+    if (process_uid(row->pid) != row->uid_first || poll(&dead, 1, 0) != 0 ||
+        (grouped && !process_in_group(row->pid, row->id))) {
         return false;
     }
     snprintf(path, sizeof path, "%s/control", row->id);

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,4 +64,31 @@ static void gone(void)
     CHECK(process_uid(pid) == (uid_t)-1);
 }
 
-TEST_MAIN({"hostile names", names}, {"a process that is gone", gone})
+/* A group made for this test, in whichever hierarchy for pids there is. */
+static void group(void)
+{
+    static const char *const roots[] = {"/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified",
+                                        "/sys/fs/cgroup"};
+    char path[96] = "", file[128];
+    pid_t pid = start("group", 61007);
+
+    for (size_t i = 0; i < sizeof roots / sizeof roots[0] && path[0] == '\0'; i++) {
+        snprintf(path, sizeof path, "%s/cdss-unit-%d", roots[i], getpid());
+        if (mkdir(path, 0755) < 0) {
+            path[0] = '\0';
+        }
+    }
+    snprintf(file, sizeof file, "%s/cgroup.procs", path);
+    FILE *procs = fopen(file, "w");
+    CHECK(procs != NULL && fprintf(procs, "%d\n", pid) > 0 && fclose(procs) == 0);
+    const char *name = strrchr(path, '/') + 1;
+    CHECK(process_in_group(pid, name));
+    CHECK(!process_in_group(getpid(), name));
+    CHECK(!process_in_group(pid, name + 1));
+    CHECK(!process_in_group(pid, "0123456789abcdef"));
+    end(pid);
+    CHECK(!process_in_group(pid, name));
+    CHECK(rmdir(path) == 0);
+}
+
+TEST_MAIN({"hostile names", names}, {"control groups", group}, {"a process that is gone", gone})
