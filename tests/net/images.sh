@@ -73,7 +73,12 @@ for one in "$one_squashfs" "$one_erofs" rock both; do
     [ $? = 1 ]
     verdict $? "inside $one: a symlink out of the tree leads nowhere"
 done
-inside "$one_squashfs" "$one_squashfs" private.txt "$tree/private.txt"
+# As the doctor says: squashfs from Linux 6.2 on, erofs from 5.19 on.
+if cdss --json doctor | grep -q 'images that are not readable by everybody stay unreadable'; then
+    skip "inside $one_squashfs: private.txt" "this kernel has no id-mapped mounts of squashfs"
+else
+    inside "$one_squashfs" "$one_squashfs" private.txt "$tree/private.txt"
+fi
 get_ftp 1 epsv "ftp://$server4/rock/sub/deep/data.bin" "$out/a"
 expect_same "inside rock.iso over FTP" "$out/a" "$tree/sub/deep/data.bin"
 client 1 curl -sg -m 10 "ftp://$server4/rock/outside" 2>/dev/null | grep -q root:
