@@ -74,6 +74,9 @@ void connection_answered(struct connection *connection)
 }
 
 static void answer(struct connection *connection, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static void answer(struct connection *connection, const char *format, va_list arguments)
 {
     vsnprintf(connection->sentence, sizeof connection->sentence, format, arguments);
     connection_answered(connection);
