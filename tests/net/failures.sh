@@ -206,7 +206,8 @@ environment_configure
 
 # A transaction that the kernel refuses: that of the share, and that of the base rules.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0
-refusing=(env "LD_PRELOAD=$build_dir/tests/net/refuse_transactions.so"
+cp "$build_dir/tests/net/refuse_transactions.so" "$environment_dir" # no blank in that path
+refusing=(env "LD_PRELOAD=$environment_dir/refuse_transactions.so"
     "CDSS_REFUSE=$environment_dir/refuse")
 start "${refusing[@]}"
 touch "$environment_dir/refuse"

@@ -71,7 +71,8 @@ setting[broker.socket]=$environment_dir/run/broker.sock
 environment_configure
 touch "$environment_dir/refuse"
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0
-not_again "refused rules" env "LD_PRELOAD=$build_dir/tests/net/refuse_transactions.so" \
+cp "$build_dir/tests/net/refuse_transactions.so" "$environment_dir" # no blank in that path
+not_again "refused rules" env "LD_PRELOAD=$environment_dir/refuse_transactions.so" \
     "CDSS_REFUSE=$environment_dir/refuse"
 again "it starts at last"
 expect_ok "remove" cdss share remove alice
