@@ -158,6 +158,16 @@ environment_configure() {
     return 0
 }
 
+# In the unified hierarchy a group with processes in it, as a login session's is, hands no controllers
+# on: the nearest above it that does, if any.
+cgroup_above() { # MOUNT GROUP
+    local group=$2
+    while [ "$group" != "$1" ] && ! grep -qsw memory "$group/cgroup.subtree_control"; do
+        group=${group%/*}
+    done
+    if grep -qsw memory "$group/cgroup.subtree_control"; then echo "$group"; else echo "$2"; fi
+}
+
 # The broker makes its groups below its own: that one is made for it, so that it is alone there.
 cgroups_make() {
     local controllers path mount type options directory
@@ -169,7 +179,7 @@ cgroups_make() {
             memory/cgroup | pids/cgroup) [[ ,$options, == *,$controllers,* ]] || continue ;;
             *) continue ;;
             esac
-            directory=$mount${path%/}/${environment_dir##*/}
+            directory=$(cgroup_above "$mount" "$mount${path%/}")/${environment_dir##*/}
             mkdir "$directory" 2>/dev/null && environment_cgroups+=("$directory")
             break
         done </proc/self/mounts
