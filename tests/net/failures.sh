@@ -273,7 +273,7 @@ wait_for 3 table_is_gone
 residue_rules >"$environment_dir/start.rules"
 mkdir "$environment_dir/nothing"
 (
-    for directory in "${environment_cgroups[@]}"; do echo "$BASHPID" >"$directory/cgroup.procs"; done
+    cgroups_enter
     CDSS_LIBEXEC=$environment_dir/nothing exec nsenter --net="/proc/${ns_pid[server]}/ns/net" -- \
         timeout 10 "$build_dir/broker/cdssd" -c "$config"
 ) >"$environment_dir/broker-nothing.log" 2>&1

@@ -187,6 +187,15 @@ cgroups_make() {
     return 0
 }
 
+# Where a broker has handed controllers on, its leaf is the place for processes.
+cgroups_enter() {
+    local directory
+    for directory in "${environment_cgroups[@]}"; do
+        echo "$BASHPID" 2>/dev/null >"$directory/cgroup.procs" ||
+            echo "$BASHPID" >"$directory/cdss-broker/cgroup.procs"
+    done
+}
+
 cgroups_processes() {
     local directory
     for directory in "${environment_cgroups[@]}"; do
@@ -204,9 +213,7 @@ broker_start() { # [WRAPPER...]
     broker_log=$environment_dir/broker-$broker_starts.log
     : >"$broker_log"
     (
-        for directory in "${environment_cgroups[@]}"; do
-            echo "$BASHPID" >"$directory/cgroup.procs"
-        done
+        cgroups_enter
         export CDSS_LIBEXEC=$build_dir/servers
         # Out of reach of a Ctrl-C that is meant for the script.
         exec setsid nsenter --net="/proc/${ns_pid[server]}/ns/net" -- "$@" \

@@ -94,7 +94,9 @@ residue_none_stopped() {
         residue_list
         find "$environment_dir/run" -mindepth 1 ! -path "$environment_dir/run/shares" |
             sed 's/^/in the run directory: /'
-        find "${environment_cgroups[@]}" -mindepth 1 -type d 2>/dev/null | sed 's/^/cgroup /'
+        # Its own leaf it cannot remove: it is in it.
+        find "${environment_cgroups[@]}" -mindepth 1 -type d ! -name cdss-broker 2>/dev/null |
+            sed 's/^/cgroup /'
         for pid in $(cgroups_processes); do
             echo "process $pid $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
         done
