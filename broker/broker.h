@@ -36,6 +36,7 @@ struct broker {
     int signal_fd, lock_fd;
     int images_fd;     /* the repository */
     int shares_fd;     /* SHARES */
+    bool run_made;     /* RUN was not there before this start */
     int run_shares_fd; /* RUN/shares: a directory per live share for its control socket and deadline
                         */
     uint64_t started;  /* s since the epoch */

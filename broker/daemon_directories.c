@@ -86,6 +86,7 @@ int daemon_start_run(struct broker *broker, char *why, size_t why_size)
     char shares[PATH_MAX];
 
     int r = run_path(broker, "shares", shares);
+    broker->run_made = faccessat(AT_FDCWD, broker->settings.run, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
     r = r < 0 ? r : make_directory(broker->settings.run, 0750, why, why_size);
     r = r < 0 ? r : open_way(broker->settings.run, &broker->peers, why, why_size);
     r = r < 0 ? r : make_directory(shares, 0700, why, why_size);
@@ -103,6 +104,9 @@ void daemon_stop_run(struct broker *broker)
         if (run_path(broker, names[i], path) == 0) {
             rmdir(path);
         }
+    }
+    if (broker->run_made) {
+        rmdir(broker->settings.run); /* stays, too, when anything is in it */
     }
 }
 

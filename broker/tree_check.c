@@ -97,26 +97,38 @@ static int check_together(const struct statx *a, const struct statx *b, const ch
     return 0;
 }
 
+static int check_shares(int images_fd, const struct statx *images_status, const char *images,
+                        const char *shares, char *why, size_t why_size)
+{
+    struct statx status;
+
+    CLEANUP_CLOSE int shares_fd = open_directory(shares, "shares", &status, why, why_size);
+    if (shares_fd < 0) {
+        return shares_fd;
+    }
+    if (lies_in(shares_fd, images_status) || lies_in(images_fd, &status)) {
+        return refuse(-EINVAL, why, why_size,
+                      "%s and %s lie one in the other: put them side by side", images, shares);
+    }
+    int r = check_owner(&status, shares, why, why_size);
+    return r < 0 ? r : check_together(images_status, &status, images, shares, why, why_size);
+}
+
 int tree_check(const char *images, const char *shares, char *why, size_t why_size)
 {
-    struct statx images_status, shares_status;
+    struct statx images_status;
 
     CLEANUP_CLOSE int images_fd = open_directory(images, "images", &images_status, why, why_size);
     if (images_fd < 0) {
         return images_fd;
     }
-    if (mkdir(shares, 0700) < 0 && errno != EEXIST) {
+    bool made = mkdir(shares, 0700) == 0;
+    if (!made && errno != EEXIST) {
         return refuse(-errno, why, why_size, "%s cannot be made: %s", shares, strerror(errno));
     }
-    CLEANUP_CLOSE int shares_fd = open_directory(shares, "shares", &shares_status, why, why_size);
-    if (shares_fd < 0) {
-        return shares_fd;
+    int r = check_shares(images_fd, &images_status, images, shares, why, why_size);
+    if (r < 0 && made) {
+        rmdir(shares); /* a refusal changes nothing */
     }
-    if (lies_in(shares_fd, &images_status) || lies_in(images_fd, &shares_status)) {
-        return refuse(-EINVAL, why, why_size,
-                      "%s and %s lie one in the other: put them side by side", images, shares);
-    }
-    int r = check_owner(&shares_status, shares, why, why_size);
-    return r < 0 ? r
-                 : check_together(&images_status, &shares_status, images, shares, why, why_size);
+    return r;
 }

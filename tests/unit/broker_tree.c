@@ -320,6 +320,9 @@ static void test_check(void)
     snprintf(inner, sizeof inner, "%s/shares", images);
     CHECK(tree_check(images, inner, why, sizeof why) == -EINVAL);
     CHECK(strstr(why, "side by side") != NULL);
+    CHECK(rmdir(inner) < 0 && errno == ENOENT); /* a refusal leaves nothing that it made */
+    CHECK(mkdir(inner, 0700) == 0);
+    CHECK(tree_check(images, inner, why, sizeof why) == -EINVAL);
     CHECK(tree_check(inner, images, why, sizeof why) == -EINVAL);
     CHECK(tree_check(images, images, why, sizeof why) == -EINVAL);
 }
