@@ -2,8 +2,12 @@
 # The demo: right at its end, and gone without a trace when Ctrl-C comes at any moment of it.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
-[ "$sanitized" = no ] || { skip "the demo" "it builds and shows build/dev, whatever is tested here"; exit 0; }
-[ "$build_dir" = "$source_dir/build/dev" ] || { skip "the demo" "it shows build/dev"; exit 0; }
+export CDSS_PRESET=${build_dir##*/} # what is built again, for nothing has changed, and shown
+if [ "$build_dir" != "$source_dir/build/$CDSS_PRESET" ] ||
+    ! grep -q "\"name\": \"$CDSS_PRESET\"" "$source_dir/CMakePresets.json"; then
+    skip "the demo" "$build_dir is of no preset"
+    exit 0
+fi
 begin
 export TMPDIR=$environment_dir/demo # so that its directory is known from all others
 
