@@ -3,6 +3,7 @@
  * file, whatever becomes of its name.
  */
 #include "cleanup.h"
+#include "log.h"
 #include "prepare_job.h"
 #include "tree.h"
 
@@ -255,25 +256,33 @@ int job_link_images(struct job *job)
                             strerror(-r));
         }
     }
-    uint32_t linked = 0;
-    while (r == 0 && linked < job->n_images) {
-        r = link_one(job, &job->images[linked]);
-        linked += r == 0;
+    for (uint32_t i = 0; r == 0 && i < job->n_images; i++) {
+        r = link_one(job, &job->images[i]);
     }
     for (uint32_t i = 0; r == 0 && i < job->n_images; i++) {
         r = make_contents(job, &job->images[i]);
     }
     if (r < 0 && job->preparation->adding) {
-        job->n_images = linked;
         job_unlink_images(job);
     }
     return r;
 }
 
+/* Nothing is asked of what this job or its predecessor did: the share's own images stay. */
 void job_unlink_images(struct job *job)
 {
-    for (uint32_t i = 0; i < job->n_images; i++) {
-        const struct registry_image *row = &job->images[i].row;
-        tree_unlink(job->broker->shares_fd, job->share->row.id, row->path.text, row->contents);
+    const struct registry_share *row = &job->share->row;
+    CLEANUP_FREE const char **keep = calloc(2 * (size_t)row->n_images + 1, sizeof *keep);
+    size_t n_keep = 0;
+
+    for (uint32_t i = 0; keep != NULL && i < row->n_images; i++) {
+        keep[n_keep++] = row->images[i].path.text;
+        keep[n_keep++] = row->images[i].contents; /* "" is no path in the tree */
+    }
+    int r = keep == NULL ? -ENOMEM
+                         : tree_prune(job->broker->shares_fd, job->share->row.id, keep, n_keep);
+    if (r < 0) {
+        log_write(LOG_LEVEL_ERROR, "share.add", row->user.text,
+                  "what was added cannot all be taken back: %s", strerror(-r));
     }
 }

@@ -217,18 +217,3 @@ int tree_remove_contents(int shares_fd, const char *id, const char *contents)
     }
     return remove_entry(tree_fd, contents, AT_REMOVEDIR);
 }
-
-int tree_unlink(int shares_fd, const char *id, const char *path, const char *contents)
-{
-    CLEANUP_CLOSE int tree_fd = open_tree_of(shares_fd, id);
-
-    if (tree_fd < 0) {
-        return tree_fd == -ENOENT ? 0 : tree_fd;
-    }
-    int first = remove_entry(tree_fd, path, 0);
-    int second = contents[0] != '\0' ? remove_entry(tree_fd, contents, AT_REMOVEDIR) : 0;
-    if (first == 0 && second == 0) {
-        remove_parents(tree_fd, path);
-    }
-    return first < 0 ? first : second;
-}

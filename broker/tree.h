@@ -32,12 +32,12 @@ int tree_link(int shares_fd, const char *id, int image_fd, const char *path);
 int tree_make_contents(int shares_fd, const char *id, const char *path, char *ret_contents,
                        size_t size);
 
-/* Takes back one image of a share: the link, its contents directory ("" for none), and parents that
- * are empty then. 0 also when it is gone already. */
-int tree_unlink(int shares_fd, const char *id, const char *path, const char *contents);
-
 /* Takes back only the directory for the contents of an image. 0 also when it is gone already. */
 int tree_remove_contents(int shares_fd, const char *id, const char *contents);
+
+/* Takes back whatever is in the tree but these paths (links and contents directories) and the
+ * directories that lead to them, however far who put it there had come. */
+int tree_prune(int shares_fd, const char *id, const char *const *keep, size_t n_keep);
 
 /* Removes the whole tree: renamed to a tombstone (".gone-ID") first, then emptied. 0 also when it
  * is gone already. */

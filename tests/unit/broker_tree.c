@@ -80,7 +80,7 @@ static void test_link(void)
     CHECK(tree_link(shares_fd, ID, fd, "linux/a/x.iso/y.iso") == -ENOTDIR);
     CHECK(tree_link(shares_fd, ID, fd, "../x.iso") < 0);
     CHECK(tree_link(shares_fd, OTHER_ID, fd, "x.iso") == -ENOENT);
-    CHECK(tree_unlink(shares_fd, ID, "linux/a/x.iso", "") == 0);
+    CHECK(tree_prune(shares_fd, ID, NULL, 0) == 0);
     CHECK(mode_of(ID "/linux") == 0 && mode_of(ID) != 0);
     CHECK(tree_remove(shares_fd, ID) == 0);
     umask(022);
@@ -115,7 +115,7 @@ static void test_ids(void)
         CHECK(tree_create(shares_fd, wrong[i]) == -EINVAL);
         CHECK(tree_remove(shares_fd, wrong[i]) == -EINVAL);
         CHECK(tree_link(shares_fd, wrong[i], 0, "x") == -EINVAL);
-        CHECK(tree_unlink(shares_fd, wrong[i], "x", "") == -EINVAL);
+        CHECK(tree_prune(shares_fd, wrong[i], NULL, 0) == -EINVAL);
     }
 }
 
@@ -182,24 +182,31 @@ static void test_through_contents(void)
     CHECK(contents("a/x.iso", got) == 0);
     CHECK_TEXT(got, "a/x");
     CHECK(tree_link(shares_fd, ID, fd, "a/x/y.iso") == -EEXIST);
-    CHECK(tree_unlink(shares_fd, ID, "a/x/y.iso", "") == 0);
+    const char *const keep[] = {"a/x.iso", "a/x"};
+    CHECK(tree_prune(shares_fd, ID, keep, 2) == 0);
     CHECK(mode_of(ID "/a/x") == (S_IFDIR | 0555)); /* and it does not go because it is empty */
-    CHECK(tree_unlink(shares_fd, ID, "a/x.iso", "a/x") == 0);
-    CHECK(mode_of(ID "/a") == 0);
-    CHECK(tree_unlink(shares_fd, ID, "a/x.iso", "a/x") == 0);
+    CHECK(tree_prune(shares_fd, ID, NULL, 0) == 0);
+    CHECK(mode_of(ID "/a") == 0 && mode_of(ID) != 0);
+    CHECK(tree_prune(shares_fd, ID, NULL, 0) == 0);
     CHECK(tree_remove(shares_fd, ID) == 0);
-    CHECK(tree_unlink(shares_fd, ID, "a/x.iso", "a/x") == 0);
 }
 
-static void test_unlink_keeps_others(void)
+/* Whoever added may have died anywhere: between mkdir and chmod, between a link and its contents.
+ */
+static void test_prune_keeps_others(void)
 {
+    const char *const keep[] = {"a/y.iso", "", "z.iso", "z"};
     CLEANUP_CLOSE int fd = make_image();
 
     CHECK(tree_create(shares_fd, ID) == 0);
     CHECK(tree_link(shares_fd, ID, fd, "a/b/x.iso") == 0);
     CHECK(tree_link(shares_fd, ID, fd, "a/y.iso") == 0);
-    CHECK(tree_unlink(shares_fd, ID, "a/b/x.iso", "") == 0);
-    CHECK(mode_of(ID "/a/b") == 0 && mode_of(ID "/a/y.iso") != 0);
+    CHECK(tree_link(shares_fd, ID, fd, "z.iso") == 0);
+    CHECK(mkdirat(shares_fd, ID "/z", 0555) == 0 && mkdirat(shares_fd, ID "/x", 0555) == 0);
+    CHECK(mkdirat(shares_fd, ID "/half", 0700) == 0 && mkdirat(shares_fd, ID "/half/made", 0) == 0);
+    CHECK(tree_prune(shares_fd, ID, keep, 4) == 0);
+    CHECK(mode_of(ID "/a/b") == 0 && mode_of(ID "/x") == 0 && mode_of(ID "/half") == 0);
+    CHECK(mode_of(ID "/a/y.iso") != 0 && mode_of(ID "/z.iso") != 0 && mode_of(ID "/z") != 0);
     CHECK(tree_remove(shares_fd, ID) == 0);
     CHECK(mode_of(ID) == 0);
 }
@@ -355,7 +362,7 @@ TEST_MAIN({"set up", set_up}, {"links", test_link},
           {"names of contents", test_contents_names},
           {"no name is left for contents", test_contents_exhausted},
           {"not through contents", test_through_contents},
-          {"unlinking one keeps the others", test_unlink_keeps_others},
+          {"pruning keeps the others", test_prune_keeps_others},
           {"another filesystem", test_other_filesystem}, {"tombstones", test_tombstone},
           {"sweep", test_sweep}, {"a hundred thousand entries", test_many},
           {"symlinks", test_symlink_in_tree}, {"the check at start", test_check},
