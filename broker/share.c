@@ -285,7 +285,6 @@ int share_adopt(struct broker *broker, struct registry_share *row, int pidfd)
         return -ENOMEM;
     }
     share->state = SHARE_ACTIVE;
-    share->recorded = true;
     share->firewall_up = true;
     int r = share_born(share, share->row.pid, share->row.pid_start, pidfd);
     r = r < 0 ? r : share_set_timer(share);

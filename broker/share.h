@@ -44,7 +44,6 @@ struct share {
     uint64_t number; /* 1 for the first, and so on: the list is in falling order */
     struct registry_share row;
     enum share_state state;
-    bool recorded;    /* the row is durable */
     bool firewall_up; /* its chain and elements were added */
     unsigned writes;  /* to the registry, not yet answered: the struct must live */
     int pidfd;        /* of PID 1, -1 before and after */

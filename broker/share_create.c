@@ -28,18 +28,27 @@ void share_preparing_failed(struct share *share, const char *field, const char *
     share_end(share, "it could not be prepared");
 }
 
+/* The registry has answered: false when the share goes no further, and is already being ended. */
+static bool was_written(struct share *share, int error)
+{
+    share->writes--;
+    if (share->state == SHARE_ENDING) {
+        share_continue_end(share);
+        return false;
+    }
+    if (error < 0) {
+        share_preparing_failed(share, "", NOT_WRITTEN);
+        return false;
+    }
+    return true;
+}
+
 static void activated(int error, void *user_data)
 {
     struct share *share = user_data;
     struct connection *connection;
 
-    share->writes--;
-    if (share->state == SHARE_ENDING) {
-        share_continue_end(share);
-        return;
-    }
-    if (error < 0) {
-        share_preparing_failed(share, "", NOT_WRITTEN);
+    if (!was_written(share, error)) {
         return;
     }
     share->state = SHARE_ACTIVE;
@@ -93,16 +102,9 @@ static void recorded(int error, void *user_data)
 {
     struct share *share = user_data;
 
-    share->writes--;
-    if (share->state == SHARE_ENDING) {
-        share_continue_end(share);
+    if (!was_written(share, error)) {
         return;
     }
-    if (error < 0) {
-        share_preparing_failed(share, "", NOT_WRITTEN);
-        return;
-    }
-    share->recorded = true;
     int r = share_prepare(share);
     if (r < 0) {
         share_preparing_failed(share, "",
