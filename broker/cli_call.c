@@ -130,6 +130,7 @@ static bool take(struct cli *cli, struct wire_message *message, struct cli_answe
     case MESSAGE_SHARE:
     case MESSAGE_IMAGE:
     case MESSAGE_STATUS_REPLY:
+    case MESSAGE_PASSWORD:
         if (keep(message, answer) == 0) {
             return false;
         }

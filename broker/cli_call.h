@@ -8,7 +8,7 @@
 
 /* The records of an answer in their order, and how it ended. */
 struct cli_answer {
-    struct wire_message *records; /* SHARE, IMAGE, STATUS_REPLY; owned */
+    struct wire_message *records; /* SHARE, IMAGE, STATUS_REPLY, PASSWORD; owned */
     size_t count;
     char *sentence; /* of DONE; never NULL after success; owned */
 };

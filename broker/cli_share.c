@@ -32,26 +32,27 @@ enum cli_status cli_share_create(struct cli *cli)
 
 enum cli_status cli_share_show(struct cli *cli)
 {
-    struct message_share_user request = {.user = (char *)cli->operand};
+    struct message_share_user request = {.who.user = (char *)cli->operand};
     return cli_ask_and_print(cli, MESSAGE_SHARE_SHOW, &request, cli_print_share);
 }
 
 enum cli_status cli_share_extend(struct cli *cli)
 {
-    struct message_share_extend request = {.user = (char *)cli->operand, .seconds = lifetime(cli)};
+    struct message_share_extend request = {.who.user = (char *)cli->operand,
+                                           .seconds = lifetime(cli)};
     return cli_ask_and_print(cli, MESSAGE_SHARE_EXTEND, &request, cli_print_share);
 }
 
 enum cli_status cli_share_add(struct cli *cli)
 {
-    struct message_share_add request = {.user = (char *)cli->operand,
+    struct message_share_add request = {.who.user = (char *)cli->operand,
                                         .images = cli->arguments.images};
     return cli_ask_and_print(cli, MESSAGE_SHARE_ADD, &request, cli_print_share);
 }
 
 enum cli_status cli_share_remove(struct cli *cli)
 {
-    struct message_share_user request = {.user = (char *)cli->operand};
+    struct message_share_user request = {.who.user = (char *)cli->operand};
     return cli_ask_and_print(cli, MESSAGE_SHARE_REMOVE, &request, cli_print_outcome);
 }
 

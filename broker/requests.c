@@ -130,7 +130,7 @@ static int handle_show(struct broker *broker, struct connection *connection, con
     const struct message_share_user *request = body;
     struct user_name user;
 
-    if (take_user(connection, request->user, &user) < 0) {
+    if (take_user(connection, request->who.user, &user) < 0) {
         return 0;
     }
     const struct share *share = share_find(broker, user.text);
@@ -148,7 +148,7 @@ static int handle_remove(struct broker *broker, struct connection *connection, c
     const struct message_share_user *request = body;
     struct user_name user;
 
-    if (take_user(connection, request->user, &user) < 0) {
+    if (take_user(connection, request->who.user, &user) < 0) {
         return 0;
     }
     struct share *share = share_find(broker, user.text);
@@ -196,7 +196,7 @@ static int handle_extend(struct broker *broker, struct connection *connection, c
     const struct message_share_extend *request = body;
     struct refusal refusal = {0};
     uint64_t seconds = 0;
-    struct share *share = live_share(broker, connection, request->user);
+    struct share *share = live_share(broker, connection, request->who.user);
 
     if (share == NULL) {
         return 0;
@@ -207,10 +207,10 @@ static int handle_extend(struct broker *broker, struct connection *connection, c
     }
     int r = share_extend(share, seconds, connection);
     if (r == -ENOENT) {
-        connection_refuse(connection, "user", "The share of %s has ended.", request->user);
+        connection_refuse(connection, "user", "The share of %s has ended.", request->who.user);
     } else if (r < 0) {
         connection_refuse(connection, "", "The share of %s could not be extended: %s.",
-                          request->user, strerror(-r));
+                          request->who.user, strerror(-r));
     }
     return 0;
 }
@@ -220,7 +220,7 @@ static int handle_add(struct broker *broker, struct connection *connection, cons
     const struct message_share_add *request = body;
     CLEANUP_FREE struct image_path *paths = calloc(MESSAGE_IMAGES_MAX, sizeof *paths);
     struct refusal refusal = {0};
-    struct share *share = live_share(broker, connection, request->user);
+    struct share *share = live_share(broker, connection, request->who.user);
 
     if (share == NULL) {
         return 0;
@@ -239,7 +239,7 @@ static int handle_add(struct broker *broker, struct connection *connection, cons
         connection_refuse(connection, "",
                           "Images are just being added to the share of %s; try "
                           "again in a moment.",
-                          request->user);
+                          request->who.user);
     } else if (r < 0) {
         connection_refuse(connection, "", "The images could not be added: %s.", strerror(-r));
     }
@@ -304,6 +304,16 @@ static int handle_status(struct broker *broker, struct connection *connection, c
     return 0;
 }
 
+/* -- what is not there yet -- */
+
+static int handle_absent(struct broker *broker, struct connection *connection, const void *body)
+{
+    (void)broker;
+    (void)body;
+    connection_refuse(connection, "", "This broker cannot do that yet.");
+    return 0;
+}
+
 /* -- the table -- */
 
 static const struct {
@@ -321,6 +331,12 @@ static const struct {
     {MESSAGE_IMAGE_LIST, PEER_ADMIN | PEER_WEB, false, request_images},
     {MESSAGE_REAP, PEER_ADMIN, false, handle_reap},
     {MESSAGE_STATUS, PEER_ADMIN | PEER_WEB, false, handle_status},
+    {MESSAGE_SESSION_BEGIN, PEER_WEB, false, handle_absent},
+    {MESSAGE_SESSION_END, PEER_WEB, false, handle_absent},
+    {MESSAGE_CLIENT_RELEASE, PEER_WEB, false, handle_absent},
+    {MESSAGE_PASSWORD_ADD, PEER_ADMIN, false, handle_absent},
+    {MESSAGE_PASSWORD_REMOVE, PEER_ADMIN, false, handle_absent},
+    {MESSAGE_PASSWORD_LIST, PEER_ADMIN, false, handle_absent},
 };
 
 int request_handle(struct broker *broker, struct connection *connection,

@@ -40,9 +40,19 @@
         .name = #member, .kind = WIRE_TEXT, .offset = MEMBER(message, member, char *),             \
         .min = (least), .max = (most)                                                              \
     }
+#define SECRET(message, member, least, most)                                                       \
+    {                                                                                              \
+        .name = #member, .kind = WIRE_SECRET, .offset = MEMBER(message, member, char *),           \
+        .min = (least), .max = (most)                                                              \
+    }
 #define TEXTS(message, member, least, most, item_most)                                             \
     {                                                                                              \
         .name = #member, .kind = WIRE_TEXTS, .offset = MEMBER(message, member, struct texts),      \
+        .min = (least), .max = (most), .item_max = (item_most)                                     \
+    }
+#define SECRETS(message, member, least, most, item_most)                                           \
+    {                                                                                              \
+        .name = #member, .kind = WIRE_SECRETS, .offset = MEMBER(message, member, struct texts),    \
         .min = (least), .max = (most), .item_max = (item_most)                                     \
     }
 #define RECORDS(message, member, inner, least, most)                                               \
@@ -55,32 +65,89 @@
 #message, sizeof(struct message), message##_fields, ARRAY_SIZE(message##_fields)           \
     }
 
+/* The four fields of a struct message_who that a message begins with. */
+#define WHO(message)                                                                               \
+    {.name = "user",                                                                               \
+     .kind = WIRE_TEXT,                                                                            \
+     .offset = MEMBER(message, who.user, char *),                                                  \
+     .max = USER_NAME_MAX},                                                                        \
+        {.name = "password",                                                                       \
+         .kind = WIRE_SECRET,                                                                      \
+         .offset = MEMBER(message, who.password, char *),                                          \
+         .max = MESSAGE_PASSWORD_MAX},                                                             \
+        {.name = "token",                                                                          \
+         .kind = WIRE_SECRET,                                                                      \
+         .offset = MEMBER(message, who.token, char *),                                             \
+         .max = MESSAGE_TOKEN_LENGTH},                                                             \
+    {                                                                                              \
+        .name = "requester", .kind = WIRE_TEXT, .offset = MEMBER(message, who.requester, char *),  \
+        .max = PREFIX_TEXT_SIZE - 1                                                                \
+    }
+
 static const struct wire_field message_share_create_fields[] = {
     TEXT(message_share_create, user, 1, USER_NAME_MAX),
+    SECRET(message_share_create, password, 0, MESSAGE_PASSWORD_MAX),
     TEXTS(message_share_create, images, 1, MESSAGE_IMAGES_MAX, IMAGE_PATH_MAX),
+    SECRETS(message_share_create, image_passwords, 0, MESSAGE_PASSWORDS_MAX, MESSAGE_PASSWORD_MAX),
     TEXTS(message_share_create, clients, 1, MESSAGE_CLIENTS_MAX, PREFIX_TEXT_SIZE - 1),
     TEXTS(message_share_create, protocols, 1, PROTOCOLS_MAX, PROTOCOL_NAME_MAX),
     NUMBER64(message_share_create, seconds, 0, LIFETIME_MAX),
-    NUMBER32(message_share_create, flags, 0, SHARE_ALLOW_LOCAL),
+    NUMBER32(message_share_create, flags, 0, SHARE_ALLOW_LOCAL | SHARE_AS_USER),
+    TEXT(message_share_create, requester, 0, PREFIX_TEXT_SIZE - 1),
 };
 static const struct wire_record share_create = RECORD(message_share_create);
 
-static const struct wire_field message_share_user_fields[] = {
-    TEXT(message_share_user, user, 1, USER_NAME_MAX),
-};
+static const struct wire_field message_share_user_fields[] = {WHO(message_share_user)};
 static const struct wire_record share_user = RECORD(message_share_user);
 
 static const struct wire_field message_share_extend_fields[] = {
-    TEXT(message_share_extend, user, 1, USER_NAME_MAX),
+    WHO(message_share_extend),
     NUMBER64(message_share_extend, seconds, 1, LIFETIME_MAX),
+    SECRETS(message_share_extend, image_passwords, 0, MESSAGE_PASSWORDS_MAX, MESSAGE_PASSWORD_MAX),
 };
 static const struct wire_record share_extend = RECORD(message_share_extend);
 
 static const struct wire_field message_share_add_fields[] = {
-    TEXT(message_share_add, user, 1, USER_NAME_MAX),
+    WHO(message_share_add),
     TEXTS(message_share_add, images, 1, MESSAGE_IMAGES_MAX, IMAGE_PATH_MAX),
+    SECRETS(message_share_add, image_passwords, 0, MESSAGE_PASSWORDS_MAX, MESSAGE_PASSWORD_MAX),
 };
 static const struct wire_record share_add = RECORD(message_share_add);
+
+static const struct wire_field message_session_begin_fields[] = {
+    TEXT(message_session_begin, user, 1, USER_NAME_MAX),
+    SECRET(message_session_begin, password, 1, MESSAGE_PASSWORD_MAX),
+    TEXT(message_session_begin, requester, 0, PREFIX_TEXT_SIZE - 1),
+};
+static const struct wire_record session_begin = RECORD(message_session_begin);
+
+static const struct wire_field message_session_end_fields[] = {
+    SECRET(message_session_end, token, 1, MESSAGE_TOKEN_LENGTH),
+};
+static const struct wire_record session_end = RECORD(message_session_end);
+
+static const struct wire_field message_client_release_fields[] = {
+    TEXT(message_client_release, requester, 1, PREFIX_TEXT_SIZE - 1),
+};
+static const struct wire_record client_release = RECORD(message_client_release);
+
+static const struct wire_field message_password_add_fields[] = {
+    TEXT(message_password_add, path, 0, IMAGE_PATH_MAX),
+    TEXT(message_password_add, label, 0, MESSAGE_LABEL_MAX),
+    SECRET(message_password_add, password, 1, MESSAGE_PASSWORD_MAX),
+};
+static const struct wire_record password_add = RECORD(message_password_add);
+
+static const struct wire_field message_password_remove_fields[] = {
+    TEXT(message_password_remove, path, 0, IMAGE_PATH_MAX),
+    TEXT(message_password_remove, label, 0, MESSAGE_LABEL_MAX),
+};
+static const struct wire_record password_remove = RECORD(message_password_remove);
+
+static const struct wire_field message_password_list_fields[] = {
+    TEXT(message_password_list, path, 0, IMAGE_PATH_MAX),
+};
+static const struct wire_record password_list = RECORD(message_password_list);
 
 static const struct wire_field message_image_list_fields[] = {
     TEXT(message_image_list, pattern, 0, IMAGE_PATH_MAX),
@@ -168,6 +235,19 @@ static const struct wire_field message_status_fields[] = {
 };
 static const struct wire_record status_reply = RECORD(message_status);
 
+static const struct wire_field message_session_fields[] = {
+    SECRET(message_session, token, MESSAGE_TOKEN_LENGTH, MESSAGE_TOKEN_LENGTH),
+    TEXT(message_session, user, 1, USER_NAME_MAX),
+    NUMBER64(message_session, seconds, 0, LIFETIME_MAX),
+};
+static const struct wire_record session = RECORD(message_session);
+
+static const struct wire_field message_password_fields[] = {
+    TEXT(message_password, label, 0, MESSAGE_LABEL_MAX),
+    TEXT(message_password, method, 1, 31),
+};
+static const struct wire_record password = RECORD(message_password);
+
 const struct message_row message_table[] = {
     {MESSAGE_SHARE_CREATE, "SHARE_CREATE", &share_create},
     {MESSAGE_SHARE_LIST, "SHARE_LIST", NULL},
@@ -178,12 +258,20 @@ const struct message_row message_table[] = {
     {MESSAGE_IMAGE_LIST, "IMAGE_LIST", &image_list},
     {MESSAGE_REAP, "REAP", NULL},
     {MESSAGE_STATUS, "STATUS", NULL},
+    {MESSAGE_SESSION_BEGIN, "SESSION_BEGIN", &session_begin},
+    {MESSAGE_SESSION_END, "SESSION_END", &session_end},
+    {MESSAGE_CLIENT_RELEASE, "CLIENT_RELEASE", &client_release},
+    {MESSAGE_PASSWORD_ADD, "PASSWORD_ADD", &password_add},
+    {MESSAGE_PASSWORD_REMOVE, "PASSWORD_REMOVE", &password_remove},
+    {MESSAGE_PASSWORD_LIST, "PASSWORD_LIST", &password_list},
     {MESSAGE_DONE, "DONE", &done},
     {MESSAGE_REFUSED, "REFUSED", &refused},
     {MESSAGE_PROGRESS, "PROGRESS", &progress},
     {MESSAGE_SHARE, "SHARE", &share},
     {MESSAGE_IMAGE, "IMAGE", &image},
     {MESSAGE_STATUS_REPLY, "STATUS_REPLY", &status_reply},
+    {MESSAGE_SESSION, "SESSION", &session},
+    {MESSAGE_PASSWORD, "PASSWORD", &password},
 };
 const size_t message_table_size = ARRAY_SIZE(message_table);
 

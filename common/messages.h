@@ -1,7 +1,7 @@
 /*
  * The messages of the broker protocol, version 1: ids, structs, and the table that the codec
  * works from. docs/protocol.md is the same in prose. A request is answered by any number of
- * PROGRESS or record messages (SHARE, IMAGE, STATUS_REPLY) and then by exactly one DONE or REFUSED.
+ * PROGRESS or record messages (SHARE, IMAGE, ...) and then by exactly one DONE or REFUSED.
  */
 #pragma once
 
@@ -18,6 +18,12 @@ enum message_id {
     MESSAGE_IMAGE_LIST = 7,
     MESSAGE_REAP = 8,
     MESSAGE_STATUS = 9,
+    MESSAGE_SESSION_BEGIN = 10,
+    MESSAGE_SESSION_END = 11,
+    MESSAGE_CLIENT_RELEASE = 12,
+    MESSAGE_PASSWORD_ADD = 13,
+    MESSAGE_PASSWORD_REMOVE = 14,
+    MESSAGE_PASSWORD_LIST = 15,
     /* answers */
     MESSAGE_DONE = 128,
     MESSAGE_REFUSED = 129,
@@ -25,36 +31,80 @@ enum message_id {
     MESSAGE_SHARE = 131,
     MESSAGE_IMAGE = 132,
     MESSAGE_STATUS_REPLY = 133,
+    MESSAGE_SESSION = 134,
+    MESSAGE_PASSWORD = 135,
 };
 
-#define MESSAGE_IMAGES_MAX  64
-#define MESSAGE_CLIENTS_MAX 64
-#define MESSAGE_LINE_MAX    2000 /* bytes of a line to type on a client */
+#define MESSAGE_IMAGES_MAX    64
+#define MESSAGE_CLIENTS_MAX   64
+#define MESSAGE_LINE_MAX      2000 /* bytes of a line to type on a client */
+#define MESSAGE_PASSWORD_MAX  128  /* bytes of a password */
+#define MESSAGE_PASSWORDS_MAX 16   /* for images, in a request */
+#define MESSAGE_TOKEN_LENGTH  64   /* hexadecimal digits of a session's token */
+#define MESSAGE_LABEL_MAX     63   /* bytes of an image password's label */
 
 /* flags of SHARE_CREATE */
 #define SHARE_ALLOW_LOCAL 1u /* also serve the host's own addresses */
+#define SHARE_AS_USER     2u /* as a user who asks from the requester's address */
 
 struct message_share_create {
     char *user;
+    char *password; /* the share's own; "": none */
     struct texts images;
+    struct texts image_passwords;
     struct texts clients;
     struct texts protocols;
     uint64_t seconds; /* 0: the site's default lifetime */
     uint32_t flags;
+    char *requester; /* the address that a web front end asks for; "" from others */
+};
+
+/* Whose share is meant, and by what right. Administrators say the user and nothing else; a web
+ * front end says a password, or a token, with which the user may be empty. */
+struct message_who {
+    char *user, *password, *token;
+    char *requester; /* as above */
 };
 
 struct message_share_user { /* SHOW, REMOVE */
-    char *user;
+    struct message_who who;
 };
 
 struct message_share_extend {
-    char *user;
+    struct message_who who;
     uint64_t seconds; /* from now */
+    struct texts image_passwords;
 };
 
 struct message_share_add {
-    char *user;
+    struct message_who who;
     struct texts images;
+    struct texts image_passwords;
+};
+
+struct message_session_begin {
+    char *user, *password, *requester;
+};
+
+struct message_session_end {
+    char *token;
+};
+
+struct message_client_release {
+    char *requester;
+};
+
+struct message_password_add {
+    char *path; /* of an image or a directory; "": the whole repository */
+    char *label, *password;
+};
+
+struct message_password_remove {
+    char *path, *label;
+};
+
+struct message_password_list {
+    char *path;
 };
 
 struct message_image_list {
@@ -67,7 +117,8 @@ struct message_done {
 };
 
 struct message_refused {
-    char *field; /* what of the request was wrong: user, image, client, protocol, lifetime; or "" */
+    char *field;    /* what of the request was wrong: user, password, image, image_password, client,
+                       protocol, lifetime, requester, label; or "" */
     char *sentence; /* for people, one sentence */
 };
 
@@ -119,6 +170,16 @@ struct message_status {
     uint32_t active, preparing, ending;
     uint32_t images_mounted, ports_used;
     char *firewall, *registry; /* "ok" or what is wrong */
+};
+
+struct message_session {
+    char *token;
+    char *user;       /* whose share it is for */
+    uint64_t seconds; /* until it ends, at the latest */
+};
+
+struct message_password {
+    char *label, *method; /* "yescrypt", ... */
 };
 
 /* One row per message. */

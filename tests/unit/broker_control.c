@@ -144,7 +144,7 @@ int request_handle(struct broker *b, struct connection *connection,
 
 static int ask(int fd, uint16_t id)
 {
-    struct message_share_user user = {.user = (char[]){"alice"}};
+    struct message_share_user user = {.who.user = (char[]){"alice"}};
 
     return client_send(fd, id,
                        id == MESSAGE_SHARE_SHOW || id == MESSAGE_SHARE_REMOVE ? &user : NULL, NULL);
@@ -410,7 +410,7 @@ static void a_long_answer_is_whole(void)
 
 static int ask_for_pieces(int fd)
 {
-    struct message_share_extend body = {.user = (char[]){"alice"}, .seconds = 1};
+    struct message_share_extend body = {.who.user = (char[]){"alice"}, .seconds = 1};
 
     return client_send(fd, MESSAGE_SHARE_EXTEND, &body, NULL);
 }

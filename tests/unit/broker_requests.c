@@ -283,8 +283,8 @@ static void what_is_not_for_the_web(void)
 
 static void nothing_begins_while_stopping(void)
 {
-    struct message_share_user user = {.user = (char[]){"alice"}};
-    struct message_share_extend extend = {.user = (char[]){"alice"}, .seconds = 1};
+    struct message_share_user user = {.who.user = (char[]){"alice"}};
+    struct message_share_extend extend = {.who.user = (char[]){"alice"}, .seconds = 1};
 
     begin(PEER_ADMIN);
     add_share("alice");
@@ -301,8 +301,8 @@ static void nothing_begins_while_stopping(void)
 
 static void no_such_share(void)
 {
-    struct message_share_user user = {.user = (char[]){"alice"}};
-    struct message_share_user bad = {.user = (char[]){"a/b"}};
+    struct message_share_user user = {.who.user = (char[]){"alice"}};
+    struct message_share_user bad = {.who.user = (char[]){"a/b"}};
 
     begin(PEER_ADMIN);
     CHECK(ask(MESSAGE_SHARE_SHOW, &user) == 0 && is_refused("alice has no share."));
@@ -315,7 +315,7 @@ static void no_such_share(void)
 
 static void a_share_that_is_not_active(void)
 {
-    struct message_share_extend extend = {.user = (char[]){"alice"}, .seconds = 1};
+    struct message_share_extend extend = {.who.user = (char[]){"alice"}, .seconds = 1};
 
     begin(PEER_ADMIN);
     struct share *share = add_share("alice");

@@ -123,7 +123,7 @@ static void long_request(void)
     CLEANUP_MESSAGE struct wire_message answer = {0};
     CHECK(client_receive(fd, 10000, &answer) == 0);
     if (answer.id == MESSAGE_DONE) {
-        CHECK_TEXT(((struct message_done *)answer.body)->sentence, "69168");
+        CHECK_TEXT(((struct message_done *)answer.body)->sentence, "69178");
     }
     reap(child);
 }

@@ -204,10 +204,10 @@ static void bounds(void)
 
 static void no_nul(void)
 {
-    struct message_share_user request = {.user = (char[]){"alice"}};
+    struct message_share_user request = {.who.user = (char[]){"alice"}};
     CLEANUP_TEXT struct text packet = {0};
     CHECK(wire_encode(MESSAGE_SHARE_SHOW, &request, &packet, NULL) == 0);
-    for (size_t i = 12; i < packet.length; i++) {
+    for (size_t i = 12; i < 12 + strlen(request.who.user); i++) {
         char was = packet.data[i];
         packet.data[i] = '\0';
         CHECK(decode(packet.data, packet.length) == -EPROTO);
@@ -241,7 +241,8 @@ static void header(void)
 /* Counts and lengths that promise more than the packet holds. */
 static void promises(void)
 {
-    static const char create[] = "\xcd\x55\x00\x01\x00\x01\x00\x00\x00\x00\x00\x01u";
+    static const char create[] =
+        "\xcd\x55\x00\x01\x00\x01\x00\x00\x00\x00\x00\x01u\x00\x00\x00\x00";
     static const struct {
         const char *bytes;
         size_t length;
