@@ -41,8 +41,10 @@ struct connection {
     struct loop_watch *watch;
     struct loop_timer *idle;
     struct peer peer;
-    bool busy;   /* a request is being handled */
-    bool broken; /* to be closed by the loop, not under a handler's feet */
+    bool busy;                   /* a request is being handled */
+    bool asking;                 /* its handler has not returned yet, and looks at the body */
+    struct wire_message request; /* with the body, as long as the request is not answered */
+    bool broken;                 /* to be closed by the loop, not under a handler's feet */
     connection_abandoned *abandoned;
     connection_drained *drained;
     void *user_data;
@@ -74,6 +76,7 @@ static void connection_close(struct connection *connection)
         connection->first = packet->next;
         free(packet);
     }
+    wire_free(&connection->request);
     loop_cancel(&connection->idle);
     loop_unwatch(&connection->watch);
     shutdown(connection->fd, SHUT_RDWR); /* a worker may hold a copy of the descriptor */
@@ -166,9 +169,17 @@ void connection_send(struct connection *connection, uint16_t id, const void *bod
     connection_update(connection);
 }
 
+void connection_forget_request(struct connection *connection)
+{
+    if (!connection->asking) {
+        wire_free(&connection->request);
+    }
+}
+
 void connection_answered(struct connection *connection)
 {
     connection->busy = false;
+    connection_forget_request(connection);
     connection->abandoned = NULL;
     connection->drained = NULL;
     connection_update(connection);
@@ -233,7 +244,6 @@ int connection_fd(const struct connection *connection)
 static int read_request(struct connection *connection)
 {
     static char packet[WIRE_PACKET_MAX];
-    CLEANUP_MESSAGE struct wire_message message = {0};
     ssize_t length = recv(connection->fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC);
 
     if (length < 0) {
@@ -245,13 +255,18 @@ static int read_request(struct connection *connection)
     if ((size_t)length > sizeof packet) {
         return -EMSGSIZE;
     }
-    int r = wire_decode(packet, (size_t)length, &message);
+    wire_free(&connection->request);
+    int r = wire_decode(packet, (size_t)length, &connection->request);
     explicit_bzero(packet, (size_t)length);
     if (r < 0) {
         return r;
     }
-    connection->busy = true;
-    r = request_handle(connection->control->broker, connection, &message);
+    connection->busy = connection->asking = true;
+    r = request_handle(connection->control->broker, connection, &connection->request);
+    connection->asking = false;
+    if (!connection->busy) {
+        connection_forget_request(connection);
+    }
     if (r == 0) {
         connection_update(connection);
     }

@@ -34,6 +34,11 @@ void connection_refuse(struct connection *connection, const char *field, const c
 /* The answer was sent already, by a worker. */
 void connection_answered(struct connection *connection);
 
+/* A request's body lives until its final answer, or until the peer hangs up, so that a handler may
+ * answer later and keep a pointer. This wipes it earlier, once its secrets are used; in the handler
+ * itself it changes nothing. */
+void connection_forget_request(struct connection *connection);
+
 /* A handler that answers later says whom to tell when the peer hangs up first: the connection is
  * gone behind that call. Cleared by the final answer. */
 typedef void connection_abandoned(struct connection *connection, void *user_data);

@@ -59,15 +59,17 @@ static void send_many(struct connection *connection)
     connection_done(connection, 0, "%s", "");
 }
 
-/* Many large ones, piece by piece: more than a queue holds. */
+/* Many large ones, piece by piece: more than a queue holds. The request's body lives until then. */
 static unsigned turns;
 static uint32_t pieces;
+static const struct message_share_extend *asked;
 
 static void send_piece(struct connection *connection, void *user_data)
 {
     static char text[1001];
 
     CHECK(user_data == &pieces);
+    CHECK_TEXT(asked->who.user, "alice");
     turns++;
     memset(text, 'x', 1000);
     while (pieces < 50000 && !connection_full(connection)) {
@@ -86,11 +88,13 @@ static void pieces_abandoned(struct connection *connection, void *user_data)
 {
     (void)connection;
     CHECK(user_data == &pieces);
+    CHECK_TEXT(asked->who.user, "alice");
     abandoned++;
 }
 
-static void send_pieces(struct connection *connection)
+static void send_pieces(struct connection *connection, const void *body)
 {
+    asked = body;
     turns = 0;
     pieces = 0;
     connection_later(connection, pieces_abandoned, &pieces);
@@ -129,7 +133,7 @@ int request_handle(struct broker *b, struct connection *connection,
         send_too_much(connection);
         return 0;
     case MESSAGE_SHARE_EXTEND:
-        send_pieces(connection);
+        send_pieces(connection, message->body);
         return 0;
     case MESSAGE_SHARE_REMOVE: /* an answer that cannot be encoded */
         connection_send(connection, MESSAGE_PROGRESS, &(struct message_progress){.step = 0});
