@@ -69,15 +69,6 @@ static void write_late(struct registry *registry)
     }
 }
 
-static struct registry_job *copy_late(const struct registry_job *job)
-{
-    struct registry_job *late = registry_job_end(job->id, job->reason);
-    if (late != NULL) {
-        late->ended = job->ended;
-    }
-    return late;
-}
-
 static void run_job(struct registry *registry, struct registry_job *job)
 {
     job->error = write_job(registry->writer, job);
@@ -86,7 +77,7 @@ static void run_job(struct registry *registry, struct registry_job *job)
     if (written) {
         write_late(registry);
     } else if (job->keep) {
-        struct registry_job *late = copy_late(job);
+        struct registry_job *late = registry_job_copy(job);
         if (late != NULL) {
             registry_jobs_add(&registry->late, late);
         }
@@ -336,6 +327,25 @@ int registry_add_image(struct registry *registry, const char *id,
                        const struct registry_image *image, registry_done *done, void *user_data)
 {
     return queue_job(registry, registry_job_image(id, image), done, user_data);
+}
+
+int registry_release(struct registry *registry, const char *id, const struct prefix *client,
+                     registry_done *done, void *user_data)
+{
+    return queue_job(registry, registry_job_release(id, client), done, user_data);
+}
+
+int registry_begin_session(struct registry *registry, const char *id,
+                           const struct registry_session *session, registry_done *done,
+                           void *user_data)
+{
+    return queue_job(registry, registry_job_begin_session(id, session), done, user_data);
+}
+
+int registry_end_sessions(struct registry *registry, const char *id, const struct sha256 *token,
+                          bool others, registry_done *done, void *user_data)
+{
+    return queue_job(registry, registry_job_end_sessions(id, token, others), done, user_data);
 }
 
 int registry_end(struct registry *registry, const char *id, const char *reason, registry_done *done,

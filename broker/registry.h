@@ -3,8 +3,8 @@
  * it ended: SQLite in STATE/registry.sqlite (WAL, synchronous=FULL), written by a thread of its
  * own. Calls that write hand a copy of what is needed to that thread and return at once; `done` is
  * called in the loop's thread, from registry_dispatch(), when the commit is durable or has failed.
- * Ending a share never depends on a successful write: an end that could not be written is written
- * with the next write that succeeds.
+ * Ending a share or a session never depends on a successful write: an end that could not be written
+ * is written with the next write that succeeds.
  *
  * The registry belongs to the process that opened it: after fork() the child must not call anything
  * here, not even registry_close() (sqlite.org/howtocorrupt.html, 2.6; the thread exists in the
@@ -15,12 +15,15 @@
 
 #include "address.h"
 #include "parse.h"
+#include "sha256.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SHARE_ID_SIZE 17 /* 16 hexadecimal digits and NUL */
+#define SHARE_ID_SIZE          17  /* 16 hexadecimal digits and NUL */
+#define REGISTRY_PASSWORD_SIZE 128 /* of a crypt(5) hash */
+#define REGISTRY_SESSIONS_MAX  16  /* of a share; the oldest goes */
 
 struct registry;
 
@@ -38,16 +41,26 @@ struct registry_protocol {
     uint16_t port; /* the instance's */
 };
 
+/* Somebody who came in with the share's password, and now shows a token instead. */
+struct registry_session {
+    struct sha256 token; /* its hash */
+    uint64_t until_ns;   /* CLOCK_BOOTTIME */
+};
+
 /* A live share as the registry keeps it; arrays owned. */
 struct registry_share {
     char id[SHARE_ID_SIZE];
     struct user_name user;
     char requester[64];
+    struct address address;                /* for whom it was asked; family 0: for nobody else */
+    bool web;                              /* bound by user policy */
+    char password[REGISTRY_PASSWORD_SIZE]; /* crypt(5); "": none */
     uint32_t mark, uid_first;
     bool local;
     bool active;            /* false: preparing */
     uint64_t created, ends; /* s since the epoch, for display and history */
-    uint64_t deadline_ns;   /* CLOCK_BOOTTIME */
+    uint64_t born_ns;       /* CLOCK_BOOTTIME, when it was asked for */
+    uint64_t deadline_ns;   /* the same clock */
     pid_t pid;              /* of the sandbox, and its start time (proc(5), field 22) */
     uint64_t pid_start;
     struct prefix *clients;
@@ -56,6 +69,8 @@ struct registry_share {
     uint32_t n_images;
     struct registry_protocol *protocols;
     uint32_t n_protocols;
+    struct registry_session sessions[REGISTRY_SESSIONS_MAX]; /* oldest first */
+    uint32_t n_sessions;
 };
 
 typedef void registry_done(int error, void *user_data);
@@ -93,6 +108,18 @@ int registry_extend(struct registry *registry, const char *id, uint64_t ends, ui
                     registry_done *done, void *user_data);
 int registry_add_image(struct registry *registry, const char *id,
                        const struct registry_image *image, registry_done *done, void *user_data);
+/* The client is one of it no more; the history remembers it and when. */
+int registry_release(struct registry *registry, const char *id, const struct prefix *client,
+                     registry_done *done, void *user_data);
+/* One session more; those before the newest REGISTRY_SESSIONS_MAX go. */
+int registry_begin_session(struct registry *registry, const char *id,
+                           const struct registry_session *session, registry_done *done,
+                           void *user_data);
+/* Ends this session of the share, or, with `others`, all but this one (NULL: all). That cannot be
+ * written is no reason to let one live: it is tried again with the next write. */
+int registry_end_sessions(struct registry *registry, const char *id, const struct sha256 *token,
+                          bool others, registry_done *done, void *user_data);
+/* Its password and its sessions go, too. */
 int registry_end(struct registry *registry, const char *id, const char *reason, registry_done *done,
                  void *user_data);
 

@@ -116,6 +116,21 @@ static int run_image(sqlite3 *database, const struct registry_job *job)
     return registry_write_image(database, job->id, &job->image);
 }
 
+static int run_release(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_release(database, job->id, &job->client, job->ended);
+}
+
+static int run_begin_session(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_session(database, job->id, &job->session);
+}
+
+static int run_end_sessions(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_end_sessions(database, job->id, &job->session.token, job->others);
+}
+
 static int run_end(sqlite3 *database, const struct registry_job *job)
 {
     return registry_write_end(database, job->id, job->ended, job->reason);
@@ -148,6 +163,51 @@ struct registry_job *registry_job_image(const char *id, const struct registry_im
         job->image = *image;
     }
     return job;
+}
+
+struct registry_job *registry_job_release(const char *id, const struct prefix *client)
+{
+    struct registry_job *job = job_new(id, run_release);
+    if (job != NULL) {
+        job->client = *client;
+        job->ended = (uint64_t)time(NULL);
+        job->keep = true;
+    }
+    return job;
+}
+
+struct registry_job *registry_job_begin_session(const char *id,
+                                                const struct registry_session *session)
+{
+    struct registry_job *job = job_new(id, run_begin_session);
+    if (job != NULL) {
+        job->session = *session;
+    }
+    return job;
+}
+
+/* Without a token it is one that nobody has: the hash of nothing is not all zeros. */
+struct registry_job *registry_job_end_sessions(const char *id, const struct sha256 *token,
+                                               bool others)
+{
+    struct registry_job *job = job_new(id, run_end_sessions);
+    if (job != NULL) {
+        job->session.token = token != NULL ? *token : (struct sha256){{0}};
+        job->others = others;
+        job->keep = true;
+    }
+    return job;
+}
+
+struct registry_job *registry_job_copy(const struct registry_job *job)
+{
+    struct registry_job *copy = malloc(sizeof *copy);
+    if (copy != NULL) {
+        *copy = *job;
+        copy->share = (struct registry_share){0}; /* which an end does not have */
+        copy->done = NULL;
+    }
+    return copy;
 }
 
 struct registry_job *registry_job_end(const char *id, const char *reason)

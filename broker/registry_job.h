@@ -16,9 +16,12 @@ struct registry_job {
     struct registry_counters counters;
     struct registry_image image; /* add */
     uint64_t ends, deadline_ns;  /* extend */
-    uint64_t ended;              /* end */
+    uint64_t ended;              /* end, release */
     char reason[256];
-    bool keep; /* an end: try again when it fails */
+    struct prefix client;            /* release */
+    struct registry_session session; /* begin, end */
+    bool others;                     /* end: all but this one */
+    bool keep;                       /* an end: try again when it fails */
     registry_done *done;
     void *user_data;
     int error;
@@ -39,5 +42,12 @@ struct registry_job *registry_job_record(const struct registry_share *share);
 struct registry_job *registry_job_activate(const struct registry_share *share);
 struct registry_job *registry_job_extend(const char *id, uint64_t ends, uint64_t deadline_ns);
 struct registry_job *registry_job_image(const char *id, const struct registry_image *image);
+struct registry_job *registry_job_release(const char *id, const struct prefix *client);
+struct registry_job *registry_job_begin_session(const char *id,
+                                                const struct registry_session *session);
+struct registry_job *registry_job_end_sessions(const char *id, const struct sha256 *token,
+                                               bool others);
 struct registry_job *registry_job_end(const char *id, const char *reason);
+/* Another one like it that nobody waits for; of a job with `keep`. */
+struct registry_job *registry_job_copy(const struct registry_job *job);
 void registry_job_free(struct registry_job *job);

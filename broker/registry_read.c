@@ -48,10 +48,13 @@ int registry_read_close_others(sqlite3 *database, const char *boot)
 {
     struct timespec up;
     clock_gettime(CLOCK_BOOTTIME, &up);
-    return sql_run(database,
-                   "UPDATE shares SET ended = max(created, min(ends, ?2)),"
-                   " reason = 'the machine was restarted' WHERE ended IS NULL AND boot <> ?1",
-                   SQL_VALUES(SQL_TEXT(boot), SQL_NUMBER(time(NULL) - up.tv_sec)));
+    int error = sql_run(database,
+                        "UPDATE shares SET ended = max(created, min(ends, ?2)), password = '',"
+                        " reason = 'the machine was restarted' WHERE ended IS NULL AND boot <> ?1",
+                        SQL_VALUES(SQL_TEXT(boot), SQL_NUMBER(time(NULL) - up.tv_sec)));
+    return error == 0 ? sql_exec(database, "DELETE FROM sessions WHERE share IN"
+                                           " (SELECT id FROM shares WHERE ended IS NOT NULL)")
+                      : error;
 }
 
 static int read_image(sqlite3_stmt *row, void *item)
@@ -132,11 +135,35 @@ static int read_list(sqlite3 *database, const char *sql, const char *id,
     return error;
 }
 
+static int read_session(sqlite3_stmt *row, void *item)
+{
+    struct registry_session *session = item;
+    const char *token = (const char *)sqlite3_column_text(row, 0);
+    session->until_ns = (uint64_t)sqlite3_column_int64(row, 1);
+    return token == NULL || sha256_parse(token, &session->token) != 0 ? -EBADMSG : 0;
+}
+
+static int read_sessions(sqlite3 *database, struct registry_share *share)
+{
+    CLEANUP_STATEMENT sqlite3_stmt *rows = NULL;
+    int error =
+        sql_query(database, "SELECT token, until FROM sessions WHERE share = ?1 ORDER BY number",
+                  SQL_VALUES(SQL_TEXT(share->id)), &rows);
+    int more = error == 0 ? sql_next(rows) : error;
+    while (more > 0 && share->n_sessions < REGISTRY_SESSIONS_MAX) {
+        error = read_session(rows, &share->sessions[share->n_sessions++]);
+        more = error == 0 ? sql_next(rows) : error;
+    }
+    return more < 0 ? more : 0;
+}
+
 static int read_lists(sqlite3 *database, struct registry_share *share)
 {
     void *clients = NULL, *images = NULL, *protocols = NULL;
     int error = read_list(
-        database, "SELECT prefix FROM clients WHERE share = ?1 ORDER BY position LIMIT ?2",
+        database,
+        "SELECT prefix FROM clients WHERE share = ?1 AND released IS NULL ORDER BY position"
+        " LIMIT ?2",
         share->id, read_client, sizeof *share->clients, &clients, &share->n_clients);
     if (error == 0) {
         error = read_list(database,
@@ -150,10 +177,32 @@ static int read_lists(sqlite3 *database, struct registry_share *share)
             "SELECT name, port FROM protocols WHERE share = ?1 ORDER BY position LIMIT ?2",
             share->id, read_protocol, sizeof *share->protocols, &protocols, &share->n_protocols);
     }
+    if (error == 0) {
+        error = read_sessions(database, share);
+    }
     share->clients = clients;
     share->images = images;
     share->protocols = protocols;
     return error;
+}
+
+/* Of the requester; "" where there is none. */
+static int read_address(sqlite3_stmt *row, int column, struct address *ret)
+{
+    const char *text = (const char *)sqlite3_column_text(row, column);
+    struct prefix host;
+    if (text == NULL) {
+        return -EBADMSG;
+    }
+    if (text[0] == '\0') {
+        return 0;
+    }
+    if (parse_prefix(text, (size_t)sqlite3_column_bytes(row, column), &host, NULL) != 0 ||
+        !prefix_is_host(&host)) {
+        return -EBADMSG;
+    }
+    *ret = host.address;
+    return 0;
 }
 
 static int read_share(sqlite3_stmt *row, void *item)
@@ -174,6 +223,12 @@ static int read_share(sqlite3_stmt *row, void *item)
     share->deadline_ns = (uint64_t)sqlite3_column_int64(row, 9);
     share->pid = (pid_t)sqlite3_column_int64(row, 10);
     share->pid_start = (uint64_t)sqlite3_column_int64(row, 11);
+    share->born_ns = (uint64_t)sqlite3_column_int64(row, 12);
+    share->web = sqlite3_column_int64(row, 13) != 0;
+    if (read_address(row, 14, &share->address) != 0 ||
+        sql_column_text(row, 15, share->password, sizeof share->password) != 0) {
+        return -EBADMSG;
+    }
     return sql_column_text(row, 2, share->requester, sizeof share->requester);
 }
 
@@ -185,7 +240,8 @@ int registry_read_live(sqlite3 *database, const char *boot, struct registry_shar
     uint32_t count = 0;
     int error = sql_query(database,
                           "SELECT id, user, requester, mark, uid_first, local, active, created,"
-                          " ends, deadline, pid, pid_start FROM shares"
+                          " ends, deadline, pid, pid_start, born, web, address, password"
+                          " FROM shares"
                           " WHERE ended IS NULL AND boot = ?1 ORDER BY created, id",
                           SQL_VALUES(SQL_TEXT(boot)), &rows);
     if (error == 0) {

@@ -18,21 +18,24 @@
 #include <sys/stat.h>
 
 #define FILE_NAME      "registry.sqlite"
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x43445353 /* "CDSS" */
 
 static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE shares ("
-    "  id TEXT PRIMARY KEY, user TEXT NOT NULL, requester TEXT NOT NULL, boot TEXT NOT NULL,"
+    "  id TEXT PRIMARY KEY, user TEXT NOT NULL, requester TEXT NOT NULL, address TEXT NOT NULL,"
+    "  web INTEGER NOT NULL, password TEXT NOT NULL, boot TEXT NOT NULL,"
     "  mark INTEGER NOT NULL, uid_first INTEGER NOT NULL, local INTEGER NOT NULL,"
     "  active INTEGER NOT NULL, created INTEGER NOT NULL, ends INTEGER NOT NULL,"
-    "  deadline INTEGER NOT NULL, pid INTEGER NOT NULL, pid_start INTEGER NOT NULL,"
+    "  born INTEGER NOT NULL, deadline INTEGER NOT NULL," /* CLOCK_BOOTTIME, ns */
+    "  pid INTEGER NOT NULL, pid_start INTEGER NOT NULL,"
     "  ended INTEGER, reason TEXT) STRICT;" /* ended NULL: it lives */
     "CREATE INDEX shares_live ON shares (boot) WHERE ended IS NULL;"
     "CREATE INDEX shares_user ON shares (user, ended);"
     "CREATE TABLE clients ("
     "  share TEXT NOT NULL REFERENCES shares, position INTEGER NOT NULL, prefix TEXT NOT NULL,"
+    "  released INTEGER,"
     "  PRIMARY KEY (share, position)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE images ("
     "  share TEXT NOT NULL REFERENCES shares, position INTEGER NOT NULL, path TEXT NOT NULL,"
@@ -44,17 +47,22 @@ static const char schema[] =
     "  share TEXT NOT NULL REFERENCES shares, position INTEGER NOT NULL, name TEXT NOT NULL,"
     "  port INTEGER NOT NULL,"
     "  PRIMARY KEY (share, position)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE sessions ("
+    "  number INTEGER PRIMARY KEY, share TEXT NOT NULL REFERENCES shares,"
+    "  token TEXT NOT NULL UNIQUE, until INTEGER NOT NULL) STRICT;" /* token: its SHA-256 */
+    "CREATE INDEX sessions_share ON sessions (share);"
     "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "INSERT INTO counters VALUES ('mark', 1), ('block', 0);"
-    "CREATE VIEW history AS SELECT id, user, requester,"
+    "CREATE VIEW history AS SELECT id, user, requester, web,"
     "  datetime(created, 'unixepoch') AS began, datetime(ends, 'unixepoch') AS granted_until,"
     "  datetime(ended, 'unixepoch') AS ended, reason,"
     "  (SELECT group_concat(path, char(10)) FROM images WHERE share = id) AS images,"
-    "  (SELECT group_concat(prefix, ' ') FROM clients WHERE share = id) AS clients,"
+    "  (SELECT group_concat(prefix || coalesce(' until ' || datetime(released, 'unixepoch'), ''),"
+    "    ', ') FROM clients WHERE share = id) AS clients,"
     "  (SELECT group_concat(name, ' ') FROM protocols WHERE share = id) AS protocols"
     "  FROM shares ORDER BY created, id;"
     "PRAGMA application_id = 1128551251;"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
 
 /* What went wrong, for the one sentence. */
@@ -164,6 +172,12 @@ static int check_version(sqlite3 *database, const char *path, const struct compl
     if (version > SCHEMA_VERSION) {
         return complain(why, -EPROTONOSUPPORT,
                         "The registry %s was written by a newer version of cdssd.", path);
+    }
+    if (tables > 0 && version < SCHEMA_VERSION) {
+        return complain(why, -EPROTONOSUPPORT,
+                        "The registry %s was written by an older version of cdssd, whose tables "
+                        "this one does not read; move it away to begin a new one.",
+                        path);
     }
     error = quick_check(database);
     if (error == 0 && tables == 0) {

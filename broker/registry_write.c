@@ -1,6 +1,7 @@
 /* The lists of a share (clients, images, protocols) are tables of their own, in order. */
 #include "registry_write.h"
 
+#include "cleanup.h"
 #include "registry_sql.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ static int insert_client(sqlite3 *database, const char *id, uint32_t position,
 {
     char text[PREFIX_TEXT_SIZE];
     prefix_format(client, text);
-    return sql_run(database, "INSERT INTO clients VALUES (?1, ?2, ?3)",
+    return sql_run(database, "INSERT INTO clients VALUES (?1, ?2, ?3, NULL)",
                    SQL_VALUES(SQL_TEXT(id), SQL_NUMBER(position), SQL_TEXT(text)));
 }
 
@@ -64,7 +65,7 @@ static int delete_lists(sqlite3 *database, const char *id)
                                              "DELETE FROM images WHERE share = ?1",
                                              "DELETE FROM protocols WHERE share = ?1"};
     int error = 0;
-    for (size_t i = 0; error == 0 && i < sizeof statements / sizeof statements[0]; i++) {
+    for (size_t i = 0; error == 0 && i < ARRAY_SIZE(statements); i++) {
         error = sql_run(database, statements[i], SQL_VALUES(SQL_TEXT(id)));
     }
     return error;
@@ -76,19 +77,46 @@ static int write_counters(sqlite3 *database, const struct registry_counters *cou
                    SQL_VALUES(SQL_NUMBER(counters->mark), SQL_NUMBER(counters->block)));
 }
 
+/* The columns of a share that a record and an activation write are ?1 to ?15; the boot, when it is
+ * to be written too, is ?16. */
+static int write_share(sqlite3 *database, const char *sql, const struct registry_share *share,
+                       const char *boot)
+{
+    char address[ADDRESS_TEXT_SIZE] = "";
+    if (share->address.family != 0) {
+        address_format(&share->address, address);
+    }
+    const struct sql_value values[] = {
+        SQL_TEXT(share->id),
+        SQL_TEXT(share->user.text),
+        SQL_TEXT(share->requester),
+        SQL_TEXT(address),
+        SQL_NUMBER(share->web),
+        SQL_TEXT(share->password),
+        SQL_NUMBER(share->mark),
+        SQL_NUMBER(share->uid_first),
+        SQL_NUMBER(share->local),
+        SQL_NUMBER(share->created),
+        SQL_NUMBER(share->ends),
+        SQL_NUMBER(share->born_ns),
+        SQL_NUMBER(share->deadline_ns),
+        SQL_NUMBER(share->pid),
+        SQL_NUMBER(share->pid_start),
+        SQL_TEXT(boot),
+    };
+    return sql_run(database, sql, values, ARRAY_SIZE(values) - (boot == NULL));
+}
+
 int registry_write_record(sqlite3 *database, const struct registry_share *share, const char *boot,
                           const struct registry_counters *counters)
 {
-    int error = sql_run(
-        database,
-        "INSERT INTO shares (id, user, requester, boot, mark, uid_first, local, active, created,"
-        " ends, deadline, pid, pid_start)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12)",
-        SQL_VALUES(SQL_TEXT(share->id), SQL_TEXT(share->user.text), SQL_TEXT(share->requester),
-                   SQL_TEXT(boot), SQL_NUMBER(share->mark), SQL_NUMBER(share->uid_first),
-                   SQL_NUMBER(share->local), SQL_NUMBER(share->created), SQL_NUMBER(share->ends),
-                   SQL_NUMBER(share->deadline_ns), SQL_NUMBER(share->pid),
-                   SQL_NUMBER(share->pid_start)));
+    int error = write_share(database,
+                            "INSERT INTO shares (id, user, requester, address, web, password, mark,"
+                            " uid_first, local, created, ends, born, deadline, pid, pid_start,"
+                            " boot, active)"
+                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+                            " ?15, ?16, 0)",
+                            share, boot);
     if (error == 0) {
         error = insert_lists(database, share);
     }
@@ -99,16 +127,12 @@ int registry_write_activate(sqlite3 *database, const struct registry_share *shar
 {
     int error = one_changed(
         database,
-        sql_run(database,
-                "UPDATE shares SET user = ?2, requester = ?3, mark = ?4, uid_first = ?5,"
-                " local = ?6, active = 1, created = ?7, ends = ?8, deadline = ?9, pid = ?10,"
-                " pid_start = ?11 WHERE id = ?1 AND ended IS NULL",
-                SQL_VALUES(SQL_TEXT(share->id), SQL_TEXT(share->user.text),
-                           SQL_TEXT(share->requester), SQL_NUMBER(share->mark),
-                           SQL_NUMBER(share->uid_first), SQL_NUMBER(share->local),
-                           SQL_NUMBER(share->created), SQL_NUMBER(share->ends),
-                           SQL_NUMBER(share->deadline_ns), SQL_NUMBER(share->pid),
-                           SQL_NUMBER(share->pid_start))));
+        write_share(database,
+                    "UPDATE shares SET user = ?2, requester = ?3, address = ?4, web = ?5,"
+                    " password = ?6, mark = ?7, uid_first = ?8, local = ?9, created = ?10,"
+                    " ends = ?11, born = ?12, deadline = ?13, pid = ?14, pid_start = ?15,"
+                    " active = 1 WHERE id = ?1 AND ended IS NULL",
+                    share, NULL));
     if (error == 0) {
         error = delete_lists(database, share->id);
     }
@@ -129,9 +153,53 @@ int registry_write_image(sqlite3 *database, const char *id, const struct registr
     return one_changed(database, insert_image(database, id, image));
 }
 
+int registry_write_release(sqlite3 *database, const char *id, const struct prefix *client,
+                           uint64_t released)
+{
+    char text[PREFIX_TEXT_SIZE];
+    prefix_format(client, text);
+    return sql_run(database,
+                   "UPDATE clients SET released = ?3"
+                   " WHERE share = ?1 AND prefix = ?2 AND released IS NULL",
+                   SQL_VALUES(SQL_TEXT(id), SQL_TEXT(text), SQL_NUMBER(released)));
+}
+
+int registry_write_session(sqlite3 *database, const char *id,
+                           const struct registry_session *session)
+{
+    char token[SHA256_TEXT_SIZE];
+    sha256_format(&session->token, token);
+    int error = one_changed(
+        database,
+        sql_run(database,
+                "INSERT INTO sessions (share, token, until)"
+                " SELECT id, ?2, ?3 FROM shares WHERE id = ?1 AND ended IS NULL",
+                SQL_VALUES(SQL_TEXT(id), SQL_TEXT(token), SQL_NUMBER(session->until_ns))));
+    if (error != 0) {
+        return error;
+    }
+    return sql_run(database,
+                   "DELETE FROM sessions WHERE share = ?1 AND number NOT IN"
+                   " (SELECT number FROM sessions WHERE share = ?1 ORDER BY number DESC LIMIT ?2)",
+                   SQL_VALUES(SQL_TEXT(id), SQL_NUMBER(REGISTRY_SESSIONS_MAX)));
+}
+
+int registry_write_end_sessions(sqlite3 *database, const char *id, const struct sha256 *token,
+                                bool others)
+{
+    char text[SHA256_TEXT_SIZE];
+    sha256_format(token, text);
+    return sql_run(database, "DELETE FROM sessions WHERE share = ?1 AND (token = ?2) <> (?3 <> 0)",
+                   SQL_VALUES(SQL_TEXT(id), SQL_TEXT(text), SQL_NUMBER(others)));
+}
+
 int registry_write_end(sqlite3 *database, const char *id, uint64_t ended, const char *reason)
 {
-    return sql_run(database,
-                   "UPDATE shares SET ended = ?2, reason = ?3 WHERE id = ?1 AND ended IS NULL",
-                   SQL_VALUES(SQL_TEXT(id), SQL_NUMBER(ended), SQL_TEXT(reason)));
+    int error = sql_run(database,
+                        "UPDATE shares SET ended = ?2, reason = ?3, password = ''"
+                        " WHERE id = ?1 AND ended IS NULL",
+                        SQL_VALUES(SQL_TEXT(id), SQL_NUMBER(ended), SQL_TEXT(reason)));
+    return error == 0 ? sql_run(database, "DELETE FROM sessions WHERE share = ?1",
+                                SQL_VALUES(SQL_TEXT(id)))
+                      : error;
 }

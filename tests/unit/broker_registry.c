@@ -116,6 +116,11 @@ static void sample(struct sample *ret, const char *user, const char *id)
     text_copy(share->id, sizeof share->id, id);
     text_copy(share->user.text, sizeof share->user.text, user);
     text_copy(share->requester, sizeof share->requester, "root (uid 0)");
+    parse_client("fd00:1::7", 9, &ret->clients[0], NULL);
+    share->address = ret->clients[0].address;
+    share->web = true;
+    text_copy(share->password, sizeof share->password, "$y$j9T$salt$hash");
+    share->born_ns = UINT64_C(1) << 60;
     share->mark = 0x5b000007;
     share->uid_first = 2100000004;
     share->local = true;
@@ -203,7 +208,9 @@ static void check_same(const struct registry_share *got, const struct registry_s
     CHECK_TEXT(got->requester, want->requester);
     CHECK(got->mark == want->mark && got->uid_first == want->uid_first);
     CHECK(got->local == want->local && got->created == want->created && got->ends == want->ends);
-    CHECK(got->deadline_ns == want->deadline_ns);
+    CHECK(got->deadline_ns == want->deadline_ns && got->born_ns == want->born_ns);
+    CHECK(address_equal(&got->address, &want->address) && got->web == want->web);
+    CHECK_TEXT(got->password, want->password);
     CHECK(got->n_clients == want->n_clients && got->n_protocols == want->n_protocols);
     for (uint32_t i = 0; i < got->n_clients && i < want->n_clients; i++) {
         CHECK(address_equal(&got->clients[i].address, &want->clients[i].address));
@@ -290,7 +297,7 @@ static void history(void)
             " FROM history WHERE ended IS NOT NULL",
             row, sizeof row);
     CHECK_TEXT(row, "alice|root (uid 0)|2027-01-15 08:00:00|2027-01-16 08:00:00|its time was over|"
-                    "linux/debian 12.iso\nodd\xff 'name.bin|10.0.0.1 fd00:1::/64|http nfs");
+                    "linux/debian 12.iso\nodd\xff 'name.bin|10.0.0.1, fd00:1::/64|http nfs");
     sql_row("SELECT count(*) FROM history WHERE abs(unixepoch(ended) - unixepoch()) < 60", row,
             sizeof row);
     CHECK_TEXT(row, "1");
@@ -387,6 +394,140 @@ static void counters(void)
     sweep();
 }
 
+static void two(struct registry *registry)
+{
+    CHECK(record(registry, "alice", "0123456789abcdef") == 0);
+    CHECK(record(registry, "bob", "0123456789abcde0") == 0);
+}
+
+static void begin_session(struct registry *registry, const char *id, const char *token, int error)
+{
+    struct registry_session session = {.until_ns = UINT64_C(1) << 62};
+    sha256(token, strlen(token), &session.token);
+    CHECK(registry_begin_session(registry, id, &session, note, &answers) == 0);
+    CHECK(await(registry, 1) == error);
+}
+
+static void end_sessions(struct registry *registry, const char *id, const char *token, bool others)
+{
+    struct sha256 hash;
+    if (token != NULL) {
+        sha256(token, strlen(token), &hash);
+    }
+    CHECK(registry_end_sessions(registry, id, token != NULL ? &hash : NULL, others, note,
+                                &answers) == 0);
+    CHECK(await(registry, 1) == 0);
+}
+
+/* The tokens of the share that was recorded first, or second, each a letter. */
+static void check_sessions(struct registry *registry, unsigned which, const char *tokens)
+{
+    struct registry_share *shares = NULL;
+    uint32_t count = 0;
+    CHECK(registry_load(registry, &shares, &count) == 0 && which < count);
+    const char *id = which == 0 ? "0123456789abcdef" : "0123456789abcde0";
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(shares[i].id, id) != 0) {
+            continue;
+        }
+        CHECK(shares[i].n_sessions == strlen(tokens));
+        for (uint32_t j = 0; j < shares[i].n_sessions && tokens[j] != '\0'; j++) {
+            struct sha256 hash;
+            sha256(&tokens[j], 1, &hash);
+            CHECK(sha256_equal(&shares[i].sessions[j].token, &hash));
+            CHECK(shares[i].sessions[j].until_ns == UINT64_C(1) << 62);
+        }
+    }
+    registry_shares_free(shares, count);
+}
+
+static void sessions(void)
+{
+    struct registry *registry = open_fresh();
+    two(registry);
+    begin_session(registry, "0123456789abcdef", "a", 0);
+    begin_session(registry, "0123456789abcdef", "b", 0);
+    begin_session(registry, "0123456789abcdef", "c", 0);
+    begin_session(registry, "0123456789abcde0", "x", 0);
+    begin_session(registry, "0123456789abcde0", "y", 0);
+    begin_session(registry, "0123456789abcde7", "z", -ENOENT);
+    registry_close(registry);
+    registry = reopen();
+    check_sessions(registry, 0, "abc");
+    check_sessions(registry, 1, "xy");
+    end_sessions(registry, "0123456789abcdef", "x", false); /* of another share */
+    check_sessions(registry, 1, "xy");
+    end_sessions(registry, "0123456789abcdef", "a", false);
+    check_sessions(registry, 0, "bc");
+    end_sessions(registry, "0123456789abcdef", "b", true);
+    check_sessions(registry, 0, "b");
+    end_sessions(registry, "0123456789abcdef", NULL, true);
+    check_sessions(registry, 0, "");
+    check_sessions(registry, 1, "xy");
+    registry_close(registry);
+    sweep();
+}
+
+static void the_oldest_session_goes(void)
+{
+    struct registry *registry = open_fresh();
+    two(registry);
+    for (char token[] = "a"; token[0] <= 'r'; token[0]++) {
+        begin_session(registry, "0123456789abcdef", token, 0);
+    }
+    begin_session(registry, "0123456789abcde0", "x", 0);
+    check_sessions(registry, 0, "cdefghijklmnopqr");
+    check_sessions(registry, 1, "x");
+    registry_close(registry);
+    sweep();
+}
+
+/* Neither hash nor token is there when the share has ended, however it did. */
+static void secrets_end_with_the_share(void)
+{
+    struct registry *registry = open_fresh();
+    char row[64];
+    two(registry);
+    begin_session(registry, "0123456789abcdef", "a", 0);
+    begin_session(registry, "0123456789abcde0", "x", 0);
+    CHECK(end_share(registry, "0123456789abcdef", "removed") == 0);
+    sql_row("SELECT count(*) FROM sessions WHERE share LIKE '%f'", row, sizeof row);
+    CHECK_TEXT(row, "0");
+    sql_row("SELECT count(*) FROM shares WHERE password <> ''", row, sizeof row);
+    CHECK_TEXT(row, "1");
+    registry_close(registry);
+    CHECK(sql("UPDATE shares SET boot = 'another'") == SQLITE_OK);
+    registry = reopen();
+    CHECK(count_live(registry) == 0);
+    registry_close(registry);
+    sql_row("SELECT count(*) FROM sessions", row, sizeof row);
+    CHECK_TEXT(row, "0");
+    sql_row("SELECT count(*) FROM shares WHERE password <> ''", row, sizeof row);
+    CHECK_TEXT(row, "0");
+    sweep();
+}
+
+static void a_released_client(void)
+{
+    struct registry *registry = open_fresh();
+    struct registry_share *shares = NULL;
+    struct prefix client;
+    uint32_t count = 0;
+    char row[200];
+    CHECK(record(registry, "alice", "0123456789abcdef") == 0);
+    parse_client("10.0.0.1", 8, &client, NULL);
+    CHECK(registry_release(registry, "0123456789abcdef", &client, note, &answers) == 0);
+    CHECK(await(registry, 1) == 0);
+    CHECK(registry_load(registry, &shares, &count) == 0 && count == 1);
+    CHECK(shares[0].n_clients == 1 && shares[0].clients[0].length == 64);
+    registry_shares_free(shares, count);
+    registry_close(registry);
+    sql_row("SELECT clients FROM history", row, sizeof row);
+    CHECK(strncmp(row, "10.0.0.1 until 20", 17) == 0);
+    CHECK(strstr(row, ", fd00:1::/64") != NULL);
+    sweep();
+}
+
 /* Descriptors of the registry's files and of its eventfd that are, or are not, close-on-exec. */
 static int count_inherited(bool closed)
 {
@@ -451,8 +592,10 @@ static void foreign_database(void)
     check_refused(-EBADMSG, "another program");
     sweep();
     registry_close(open_fresh());
-    CHECK(sql("PRAGMA user_version = 2") == SQLITE_OK);
+    CHECK(sql("PRAGMA user_version = 3") == SQLITE_OK);
     check_refused(-EPROTONOSUPPORT, "newer version");
+    CHECK(sql("PRAGMA user_version = 1") == SQLITE_OK);
+    check_refused(-EPROTONOSUPPORT, "older version");
     sweep();
 }
 
@@ -545,7 +688,8 @@ static void on_small_disk(void)
     CHECK(mount("none", state, "tmpfs", MS_NODEV | MS_NOSUID, "size=1m,mode=0700") == 0);
     snprintf(filler, sizeof filler, "%s/filler", state);
     struct registry *registry = reopen();
-    CHECK(record(registry, "alice", "0123456789abcdef") == 0);
+    two(registry);
+    begin_session(registry, "0123456789abcde0", "x", 0);
     fill_disk(filler);
     for (int i = 0; i < 64 && registry_healthy(registry); i++) { /* what was allocated already */
         char id[SHARE_ID_SIZE];
@@ -555,11 +699,14 @@ static void on_small_disk(void)
     CHECK(!registry_healthy(registry) && last_error == -ENOSPC);
     CHECK(record(registry, "carol", "cccccccccccccccc") == -ENOSPC);
     CHECK(end_share(registry, "0123456789abcdef", "while the disk was full") == -ENOSPC);
+    CHECK(registry_end_sessions(registry, "0123456789abcde0", NULL, true, note, &answers) == 0);
+    CHECK(await(registry, 1) == -ENOSPC);
     CHECK(count_live(registry) >= 1); /* reading goes on */
     CHECK(unlink(filler) == 0);
     CHECK(record(registry, "carol", "cccccccccccccccc") == 0 && registry_healthy(registry));
     CHECK(registry_last_end(registry, "alice", &ended, reason, sizeof reason) == 0);
     CHECK_TEXT(reason, "while the disk was full"); /* the late end was written */
+    check_sessions(registry, 1, "");               /* and the other one, too */
     fill_disk(filler);
     for (int i = 64; i < 128 && registry_healthy(registry); i++) {
         char id[SHARE_ID_SIZE];
@@ -698,6 +845,9 @@ static void bad_row(void)
 }
 
 TEST_MAIN({"a share there and back", there_and_back}, {"a share's life", a_life},
+          {"sessions", sessions}, {"the oldest of too many sessions goes", the_oldest_session_goes},
+          {"hashes and tokens end with the share", secrets_end_with_the_share},
+          {"a released client", a_released_client},
           {"the history says who, what, to whom, when and why", history},
           {"the last end of a user", last_end}, {"a share that is not there", unknown_share},
           {"rows of another boot are closed", other_boot},
