@@ -165,23 +165,39 @@ static bool open_hierarchy(struct cgroup_place *place, struct hierarchy *ret)
     return true;
 }
 
-int cgroups_open(struct cgroups **ret)
+/* The places for `own`, which is lines as in /proc/self/cgroup. */
+static void open_hierarchies(struct cgroups *cgroups, const char *mountinfo, const char *own,
+                             struct cgroup_place *places)
+{
+    size_t found = cgroup_find(mountinfo, own, places);
+    for (size_t i = 0; i < found; i++) {
+        cgroups->count += open_hierarchy(&places[i], &cgroups->items[cgroups->count]);
+    }
+}
+
+int cgroups_open(const char *above, struct cgroups **ret)
 {
     CLEANUP_FREE struct cgroup_place *places = calloc(CGROUP_PLACES_MAX, sizeof *places);
     CLEANUP_FREE char *mountinfo = NULL;
     CLEANUP_FREE char *own = NULL;
+    CLEANUP_TEXT struct text other = {0};
     struct cgroups *cgroups = calloc(1, sizeof *cgroups);
-    size_t length, found = 0;
+    size_t length;
     if (cgroups == NULL || places == NULL) {
         free(cgroups);
         return -ENOMEM;
     }
     if (text_read_file(AT_FDCWD, "/proc/self/mountinfo", TEXT_MAX, &mountinfo, &length) == 0 &&
         text_read_file(AT_FDCWD, "/proc/self/cgroup", TEXT_MAX, &own, &length) == 0) {
-        found = cgroup_find(mountinfo, own, places);
-    }
-    for (size_t i = 0; i < found; i++) {
-        cgroups->count += open_hierarchy(&places[i], &cgroups->items[cgroups->count]);
+        if (above != NULL) {
+            text_format(&other, "0::%s\n1:memory,pids:%s\n", above, above);
+        }
+        if (text_ok(&other) && other.length > 0) {
+            open_hierarchies(cgroups, mountinfo, other.data, places);
+        }
+        if (cgroups->count == 0) {
+            open_hierarchies(cgroups, mountinfo, own, places);
+        }
     }
     *ret = cgroups;
     return 0;

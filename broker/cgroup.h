@@ -3,7 +3,7 @@
  * share: the unified hierarchy where it has the controllers, otherwise the v1 hierarchies for
  * memory and pids; where neither works, shares run with rlimits alone and doctor says so.
  * cgroups(7); the group is OURS/ID in each hierarchy, OURS being "cdss" below the broker's own
- * group.
+ * group, or below one that was made for shares.
  */
 #pragma once
 
@@ -19,9 +19,10 @@ struct cgroup_limits {
     uint32_t processes; /* threads count too */
 };
 
-/* Looks at /proc/self/mountinfo and /proc/self/cgroup and makes OURS. Never fails for lack of
- * cgroups: *ret then has none. 0 or -ENOMEM. */
-int cgroups_open(struct cgroups **ret);
+/* Looks at /proc/self/mountinfo and /proc/self/cgroup and makes OURS: below the group `above`, a
+ * path such as /system.slice/cdss-shares.service, or, when that is NULL or nowhere to be found,
+ * below the broker's own. Never fails for lack of cgroups: *ret then has none. 0 or -ENOMEM. */
+int cgroups_open(const char *above, struct cgroups **ret);
 void cgroups_close(struct cgroups *cgroups); /* removes OURS where it is empty */
 bool cgroups_limit_memory(const struct cgroups *cgroups);
 bool cgroups_limit_processes(const struct cgroups *cgroups);

@@ -3,6 +3,7 @@
 #include "cleanup.h"
 #include "daemon_steps.h"
 #include "log.h"
+#include "notify.h"
 #include "share.h"
 #include "version.h"
 
@@ -103,6 +104,7 @@ int daemon_run(struct broker *broker, char *why, size_t why_size)
     if (r == 0) {
         log_write(LOG_LEVEL_INFO, "broker.ready", NULL, "cdssd %s, %u protocols, %u shares",
                   version_text(), broker->definitions->count, broker->n_shares);
+        notify_tell("READY=1\nSTATUS=%u shares", broker->n_shares);
         r = loop_run(broker->loop);
         if (r < 0) {
             snprintf(why, why_size, "the loop: %s", strerror(-r));

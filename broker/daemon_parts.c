@@ -21,7 +21,8 @@
 
 int daemon_start_cgroups(struct broker *broker, char *why, size_t why_size)
 {
-    int r = cgroups_open(&broker->cgroups);
+    /* A service manager's group for what outlives this process; whoever starts us is root. */
+    int r = cgroups_open(getenv("CDSS_CGROUP"), &broker->cgroups);
 
     if (r < 0) {
         snprintf(why, why_size, "control groups: %s", strerror(-r));

@@ -8,6 +8,7 @@
 #include "credentials.h"
 #include "doctor_checks.h"
 #include "log.h"
+#include "notify.h"
 #include "share.h"
 
 #include <errno.h>
@@ -111,6 +112,7 @@ static void signal_ready(uint32_t events, void *user_data)
         if (info.ssi_signo != SIGCHLD) {
             log_write(LOG_LEVEL_INFO, "broker.stopping", NULL, "%u shares live on",
                       share_count(broker, SHARE_ACTIVE));
+            notify_tell("STOPPING=1\nSTATUS=%u shares live on", share_count(broker, SHARE_ACTIVE));
             broker->stopping = true;
             share_settle_all(broker);
         }

@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "notify.h"
 #include "share_steps.h"
 
 #include <errno.h>
@@ -175,6 +176,14 @@ void share_settle_all(struct broker *broker)
     share_settled(broker);
 }
 
+/* Seen in `systemctl status cdssd`. What a stop lets live on, it has said already. */
+static void tell_count(const struct broker *broker)
+{
+    if (!broker->stopping) {
+        notify_tell("STATUS=%u shares", broker->n_shares);
+    }
+}
+
 void share_free(struct share *share)
 {
     struct share **place = &share->broker->shares;
@@ -184,6 +193,7 @@ void share_free(struct share *share)
     }
     *place = share->next;
     share->broker->n_shares--;
+    tell_count(share->broker);
     loop_cancel(&share->timer);
     loop_unwatch(&share->pid_watch);
     if (share->pidfd >= 0) {
@@ -273,6 +283,7 @@ struct share *share_new(struct broker *broker, struct registry_share *row)
         share->number = ++broker->n_made;
         broker->shares = share;
         broker->n_shares++;
+        tell_count(broker);
     }
     return share;
 }

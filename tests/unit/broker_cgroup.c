@@ -4,6 +4,7 @@
 #include "cgroup_find.h"
 #include "cleanup.h"
 #include "test.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,7 +94,7 @@ static void makes_and_removes(void)
     const struct cgroup_limits limits = {.memory = 64 << 20, .processes = 16};
     int fd = -2;
     snprintf(id, sizeof id, "unit-%d", (int)getpid());
-    CHECK(cgroups_open(&cgroups) == 0);
+    CHECK(cgroups_open("/cdss-is-nowhere", &cgroups) == 0);
     if (!cgroups_limit_memory(cgroups) || !cgroups_limit_processes(cgroups)) {
         printf("# this host limits %s%s\n", cgroups_limit_memory(cgroups) ? "memory" : "",
                cgroups_limit_processes(cgroups) ? "processes" : "");
@@ -226,9 +228,44 @@ static void closes(void)
     cgroups_close(cgroups);
 }
 
+/* A group for shares that is not the broker's own, as a service manager would make it. */
+static void opens_elsewhere(void)
+{
+    const struct cgroup_limits limits = {.memory = 64 << 20, .processes = 16};
+    CLEANUP_FREE char *mountinfo = NULL;
+    char above[64], own[160];
+    size_t length;
+    int fd = -1;
+    snprintf(above, sizeof above, "/cdss-unit-%d", (int)getpid());
+    snprintf(own, sizeof own, "0::%s\n1:memory,pids:%s\n", above, above);
+    CHECK(text_read_file(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &mountinfo, &length) == 0);
+    size_t n = cgroup_find(mountinfo, own, places), made = 0;
+    for (size_t i = 0; i < n; i++) {
+        made += mkdir(places[i].path, 0755) == 0;
+    }
+    if (made < n || n == 0) {
+        printf("# skipped: no groups can be made here\n");
+        return;
+    }
+    CHECK(cgroups_open(above, &cgroups) == 0);
+    CHECK(cgroup_create(cgroups, id, &limits, &fd) == 0);
+    cleanup_close_fd(&fd);
+    for (size_t i = 0; i < n; i++) {
+        CLEANUP_TEXT struct text path = {0};
+        text_format(&path, "%s/cdss/%s", places[i].path, id);
+        CHECK(faccessat(AT_FDCWD, path.data, F_OK, 0) == 0);
+    }
+    CHECK(cgroup_remove(cgroups, id) == 0);
+    cgroups_close(cgroups);
+    for (size_t i = 0; i < n; i++) {
+        CHECK(rmdir(places[i].path) == 0);
+    }
+}
+
 TEST_MAIN({"finds_hybrid", finds_hybrid}, {"finds_unified", finds_unified},
           {"finds_in_containers", finds_in_containers},
           {"finds_joined_controllers_once", finds_joined_controllers_once},
           {"survives_nonsense", survives_nonsense}, {"makes_and_removes", makes_and_removes},
           {"kills_all", kills_all}, {"limits_processes", limits_processes},
-          {"limits_memory", limits_memory}, {"closes", closes})
+          {"limits_memory", limits_memory}, {"closes", closes},
+          {"opens_elsewhere", opens_elsewhere})
