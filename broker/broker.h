@@ -19,6 +19,7 @@
 
 struct share;
 struct control;
+struct verify;
 
 struct broker {
     struct settings settings;
@@ -31,6 +32,7 @@ struct broker {
     struct cgroups *cgroups;
     struct sandbox_template *sandboxes;
     struct gallery *gallery;
+    struct verify *verify; /* checks passwords */
     struct control *control;
     struct loop_watch *signal_watch;
     int signal_fd, lock_fd;

@@ -80,6 +80,7 @@ static const struct {
     {"gallery", daemon_start_gallery, daemon_stop_gallery},
     {"loop", daemon_start_loop, daemon_stop_loop},
     {"signals", daemon_start_signals, daemon_stop_signals},
+    {"passwords", daemon_start_verify, daemon_stop_verify},
     {"registry", daemon_start_registry, daemon_stop_registry},
     {"firewall", daemon_start_firewall, daemon_stop_firewall},
     {"recovery", daemon_start_recovery, daemon_stop_shares},

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "recover.h"
 #include "share.h"
+#include "verify.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -41,15 +42,20 @@ void daemon_stop_cgroups(struct broker *broker)
     cgroups_close(broker->cgroups);
 }
 
-int daemon_start_sandboxes(struct broker *broker, char *why, size_t why_size)
+static void program_path(const char *name, char path[PATH_MAX])
 {
     const char *libexec = getenv("CDSS_LIBEXEC"); /* for a build tree; whoever starts us is root */
+
+    snprintf(path, PATH_MAX, "%s/%s", libexec != NULL ? libexec : CDSS_LIBEXEC_DIR, name);
+}
+
+int daemon_start_sandboxes(struct broker *broker, char *why, size_t why_size)
+{
     char supervisor[PATH_MAX];
     char fusermount[PATH_MAX];
 
-    libexec = libexec != NULL ? libexec : CDSS_LIBEXEC_DIR;
-    snprintf(supervisor, sizeof supervisor, "%s/cdss-supervisor", libexec);
-    snprintf(fusermount, sizeof fusermount, "%s/cdss-fusermount", libexec);
+    program_path("cdss-supervisor", supervisor);
+    program_path("cdss-fusermount", fusermount);
     const struct sandbox_settings settings = {
         .root = broker->settings.root,
         .run = broker->settings.run,
@@ -119,6 +125,24 @@ int daemon_start_loop(struct broker *broker, char *why, size_t why_size)
 void daemon_stop_loop(struct broker *broker)
 {
     loop_close(broker->loop);
+}
+
+int daemon_start_verify(struct broker *broker, char *why, size_t why_size)
+{
+    char program[PATH_MAX];
+
+    program_path("cdss-verify", program);
+    int r =
+        verify_open(broker->loop, program, settings_verify_uid(&broker->settings), &broker->verify);
+    if (r < 0) {
+        snprintf(why, why_size, "%s: %s", program, strerror(-r));
+    }
+    return r;
+}
+
+void daemon_stop_verify(struct broker *broker)
+{
+    verify_close(broker->verify);
 }
 
 static void registry_ready(uint32_t events, void *user_data)

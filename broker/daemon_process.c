@@ -10,6 +10,7 @@
 #include "log.h"
 #include "notify.h"
 #include "share.h"
+#include "verify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +103,11 @@ int daemon_start_peers(struct broker *broker, char *why, size_t why_size)
     return 0;
 }
 
+static void no_check_runs(void *user_data)
+{
+    share_settle_all(user_data);
+}
+
 static void signal_ready(uint32_t events, void *user_data)
 {
     struct broker *broker = user_data;
@@ -114,6 +120,7 @@ static void signal_ready(uint32_t events, void *user_data)
                       share_count(broker, SHARE_ACTIVE));
             notify_tell("STOPPING=1\nSTATUS=%u shares live on", share_count(broker, SHARE_ACTIVE));
             broker->stopping = true;
+            verify_stop(broker->verify, no_check_runs, broker);
             share_settle_all(broker);
         }
     }

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The uids that shares may have, and the first foreign entry among them. */
+/* The uids that shares may have and the one behind them (settings_verify_uid()), and the first
+ * foreign entry among them. */
 struct uid_search {
     uint64_t first, last;
     bool is_range; /* subuid: NAME:FIRST:COUNT; passwd: NAME:x:UID:... */
@@ -44,7 +45,7 @@ enum doctor_result doctor_check_uids(const struct doctor *doctor, struct text *s
     const struct settings *settings = doctor->settings;
     uint64_t blocks = settings_uid_blocks(settings);
     struct uid_search search = {.first = settings->uid_first,
-                                .last = settings->uid_first + blocks * settings->uid_per_share - 1};
+                                .last = settings->uid_first + blocks * settings->uid_per_share};
     unsigned long long first = search.first, last = search.last;
     if (last >= UINT32_MAX) {
         return doctor_say(says, DOCTOR_FAIL, "uids up to %llu do not exist; lower [uids] first",

@@ -231,6 +231,7 @@ int loop_run(struct loop *loop)
         }
         bury(loop);
     }
+    loop->stopped = false;
     return 0;
 }
 

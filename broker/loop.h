@@ -30,7 +30,8 @@ int loop_at(struct loop *loop, uint64_t deadline_ns, loop_elapsed *elapsed, void
             struct loop_timer **ret);
 void loop_cancel(struct loop_timer **timer);
 
-/* Runs until loop_stop(). 0 or a negative errno. */
+/* Runs until loop_stop(), which may have been called before. 0 or a negative errno. May be run
+ * again. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "notify.h"
 #include "share_steps.h"
+#include "verify.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -155,7 +156,7 @@ void share_release_holds(struct share *share)
 
 void share_settled(struct broker *broker)
 {
-    bool busy = !broker->stopping;
+    bool busy = !broker->stopping || (broker->verify != NULL && verify_running(broker->verify));
 
     for (const struct share *s = broker->shares; s != NULL && !busy; s = s->next) {
         busy = s->state != SHARE_ACTIVE || s->worker != NULL || s->writes > 0;

@@ -76,7 +76,8 @@ int share_create(struct broker *broker, struct registry_share *row, struct conne
 int share_adopt(struct broker *broker, struct registry_share *row, int pidfd);
 
 /* For the end of the broker: ends the shares that are being prepared, and stops the loop when
- * nothing is under way any more: no share prepared or ended, no images added, no row written. */
+ * nothing is under way any more: no share prepared or ended, no images added, no row written, no
+ * password checked. */
 void share_settle_all(struct broker *broker);
 /* Then: frees what it knows of its shares and lets them live on (broker->n_left). */
 void share_forget_all(struct broker *broker);

@@ -79,6 +79,11 @@ uint32_t settings_uid_blocks(const struct settings *settings)
     return settings->max_shares > BLOCKS_MIN ? settings->max_shares : BLOCKS_MIN;
 }
 
+uint32_t settings_verify_uid(const struct settings *settings)
+{
+    return settings->uid_first + settings_uid_blocks(settings) * settings->uid_per_share;
+}
+
 static int apply(const char *section, const char *key, const char *value, void *user_data,
                  char *why, size_t why_size)
 {

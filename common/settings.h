@@ -88,4 +88,7 @@ int settings_parse(const char *name, const char *text, size_t length, struct set
  * has checked that they end below 2^32. */
 uint32_t settings_uid_blocks(const struct settings *settings);
 
+/* The uid behind the last block, under which passwords are checked and nothing else runs. */
+uint32_t settings_verify_uid(const struct settings *settings);
+
 bool settings_has_word(const struct settings_words *words, const char *word);

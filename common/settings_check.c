@@ -56,12 +56,14 @@ static int check_lifetimes(const struct settings *settings, char *why, size_t wh
 /* (uid_t)-1 means "leave it" to chown(2), (uid_t)-2 is somebody's nobody. */
 static int check_uids(const struct settings *settings, char *why, size_t why_size)
 {
-    uint64_t last =
-        settings->uid_first + (uint64_t)settings_uid_blocks(settings) * settings->uid_per_share - 1;
+    uint64_t last = /* settings_verify_uid() */
+        settings->uid_first + (uint64_t)settings_uid_blocks(settings) * settings->uid_per_share;
     if (last > UINT32_MAX - 2) {
-        snprintf(why, why_size,
-                 "[uids] first: %u blocks of %u uids would end at %llu, above the last uid",
-                 settings_uid_blocks(settings), settings->uid_per_share, (unsigned long long)last);
+        snprintf(
+            why, why_size,
+            "[uids] first: %u blocks of %u uids and one more would end at %llu, above the last "
+            "uid",
+            settings_uid_blocks(settings), settings->uid_per_share, (unsigned long long)last);
         return -EINVAL;
     }
     return 0;

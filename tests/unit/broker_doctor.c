@@ -281,9 +281,9 @@ static void test_uids(void)
     settings.uid_first = 2100000000;
     settings.uid_per_share = 4;
     put("etc/passwd", "root:x:0:0::/:/bin/sh\nbob:x:2099999999:1::/:/bin/sh\n", 0644);
+    put("etc/subuid", "bob:2100016385:65536\n", 0644);
+    CHECK(says("uids", DOCTOR_OK, "2100000000-2100016384"));
     put("etc/subuid", "bob:2100016384:65536\n", 0644);
-    CHECK(says("uids", DOCTOR_OK, "2100000000-2100016383"));
-    put("etc/subuid", "bob:2100016383:65536\n", 0644);
     CHECK(says("uids", DOCTOR_FAIL, "/etc/subuid gives some to \"bob\""));
     put("etc/subuid", "", 0644);
     put("etc/passwd", "eve:x:2100000000:1::/:/bin/sh\n", 0644);

@@ -262,8 +262,8 @@ static void across_keys(void)
         {"[policy]\nadmin_max_lifetime=1h\n",
          "cdss.conf: [policy] lifetime: is longer than [policy] admin_max_lifetime"},
         {"[uids]\nfirst=4294967295\n",
-         "cdss.conf: [uids] first: 4096 blocks of 4 uids would end at "
-         "4294983678, above the last uid"},
+         "cdss.conf: [uids] first: 4096 blocks of 4 uids and one more would end at "
+         "4294983679, above the last uid"},
         {"[repository]\nshares=/srv/cdss/images/shares\n",
          "cdss.conf: [repository] shares: must lie beside [repository] images, neither in the "
          "other"},
@@ -290,7 +290,7 @@ static void just_inside(void)
         "[policy]\nlifetime=72h\nadmin_max_lifetime=72h\n",
         "[policy]\nlifetime=3650d\nmax_lifetime=0\n",
         "[repository]\nshares=/srv/cdss/images2\n",
-        "[uids]\nfirst=4294950910\n", /* the last block ends at 2^32 - 3 */
+        "[uids]\nfirst=4294950909\n", /* the uid behind the last block is 2^32 - 3 */
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         static struct settings s;
@@ -300,7 +300,7 @@ static void just_inside(void)
     }
     static struct settings s;
     struct conf_error error;
-    CHECK(parse("[uids]\nfirst=4294950911\n", &s, &error) == -EINVAL);
+    CHECK(parse("[uids]\nfirst=4294950910\n", &s, &error) == -EINVAL);
 }
 
 static void many_items(void)
