@@ -16,9 +16,9 @@ cd "$(dirname "$0")/.."
 
 declare -A packages=(
     [build]="gcc libc6-dev cmake ninja-build pkg-config git libmnl-dev libnftnl-dev libmount-dev
-             libseccomp-dev libsqlite3-dev libcap-dev libcrypt-dev zlib1g-dev"
+             libseccomp-dev libsqlite3-dev libcap-dev libcrypt-dev nettle-dev zlib1g-dev"
     [servers]="lighttpd vsftpd atftpd rsync fuseiso util-linux mount libmount1 libseccomp2
-               libsqlite3-0 libnftnl11 libmnl0"
+               libsqlite3-0 libnftnl11 libmnl0 libnettle8"
     [clients]="iproute2 nftables conntrack procps curl lftp tftp-hpa atftp rsync python3 sqlite3
                util-linux"
     [images]="xorriso squashfs-tools erofs-utils genisoimage udftools e2fsprogs dosfstools"

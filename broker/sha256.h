@@ -1,6 +1,6 @@
 /*
- * SHA-256 (FIPS 180-4) of some bytes that are in memory: what is kept of a session's token. Not for
- * passwords, which need a slow hash.
+ * SHA-256 (FIPS 180-4, by libnettle) of some bytes that are in memory: what is kept of a session's
+ * token. Not for passwords, which need a slow hash.
  */
 #pragma once
 
