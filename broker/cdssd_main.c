@@ -4,6 +4,7 @@
  */
 #include "daemon.h"
 #include "log.h"
+#include "stopping_point.h"
 #include "version.h"
 
 #include <getopt.h>
@@ -31,6 +32,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
                                             {"check", no_argument, NULL, 'n'},
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
+#ifdef CDSS_STOPPING_POINTS
+                                            {"stopping-points", no_argument, NULL, 'S'},
+#endif
                                             {NULL, 0, NULL, 0}};
     int option;
 
@@ -48,6 +52,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
         case 'h':
             fputs(usage, stdout);
             return 0;
+#ifdef CDSS_STOPPING_POINTS
+        case 'S':
+            stopping_points_list();
+            return 0;
+#endif
         default:
             fputs(usage, stderr);
             return 2;
@@ -67,6 +76,9 @@ int main(int argc, char **argv)
     struct arguments arguments = {.config = SETTINGS_FILE};
     char why[700] = "";
 
+#ifdef CDSS_STOPPING_POINTS
+    stopping_points_begin();
+#endif
     int status = parse_arguments(argc, argv, &arguments);
     if (status >= 0) {
         return status;

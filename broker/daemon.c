@@ -5,6 +5,7 @@
 #include "log.h"
 #include "notify.h"
 #include "share.h"
+#include "stopping_point.h"
 #include "version.h"
 
 #include <errno.h>
@@ -96,6 +97,7 @@ int daemon_run(struct broker *broker, char *why, size_t why_size)
     while (r == 0 && done < ARRAY_SIZE(steps)) {
         char reason[500] = "";
         r = steps[done].start(broker, reason, sizeof reason);
+        STOPPING_POINT("start.step_done");
         if (r < 0) {
             snprintf(why, why_size, "%s: %s", steps[done].name,
                      reason[0] != '\0' ? reason : strerror(-r));
@@ -114,6 +116,7 @@ int daemon_run(struct broker *broker, char *why, size_t why_size)
     while (done-- > 0) {
         if (steps[done].stop != NULL) {
             steps[done].stop(broker);
+            STOPPING_POINT("stop.step_done");
         }
     }
     return r;

@@ -15,6 +15,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
+
+#define LOCK_TRIES 500 /* x 10 ms */
 
 /* One that is there keeps its mode. */
 static int make_directory(const char *path, mode_t mode, char *why, size_t why_size)
@@ -110,6 +113,27 @@ void daemon_stop_run(struct broker *broker)
     }
 }
 
+/* A record lock is the broker's own, and says that it lives. The other kind of lock is its
+ * workers', too, which die with it, but only when the kernel lets them: what one of them is just
+ * doing must not happen behind the back of a new broker. */
+static int take_lock(int fd)
+{
+    struct flock mine = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat status;
+
+    /* One that ends removes the file: a lock on a file without a name keeps nobody out. */
+    if (fcntl(fd, F_SETLK, &mine) < 0 || fstat(fd, &status) < 0 || status.st_nlink == 0) {
+        return -EBUSY;
+    }
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (i == LOCK_TRIES) {
+            return -ETIMEDOUT;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return 0;
+}
+
 /* One broker per run directory; the kernel gives the lock back whatever happens. */
 int daemon_start_lock(struct broker *broker, char *why, size_t why_size)
 {
@@ -122,15 +146,16 @@ int daemon_start_lock(struct broker *broker, char *why, size_t why_size)
         snprintf(why, why_size, "%s could not be made: %s", path, strerror(-r));
         return r;
     }
-    /* One that ends removes the file: a lock on a file without a name keeps nobody out. */
-    struct stat status;
-    if (flock(broker->lock_fd, LOCK_EX | LOCK_NB) < 0 || fstat(broker->lock_fd, &status) < 0 ||
-        status.st_nlink == 0) {
-        snprintf(why, why_size, "another cdssd is running on %s", broker->settings.run);
+    r = take_lock(broker->lock_fd);
+    if (r < 0) {
+        snprintf(why, why_size,
+                 r == -EBUSY ? "another cdssd is running on %s"
+                             : "a process of a cdssd that has died is still at work on %s; does "
+                               "the disk answer?",
+                 broker->settings.run);
         close(broker->lock_fd);
-        return -EBUSY;
     }
-    return 0;
+    return r;
 }
 
 void daemon_stop_lock(struct broker *broker)

@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "prepare_job.h"
+#include "stopping_point.h"
 #include "text.h"
 
 #include <errno.h>
@@ -64,7 +65,10 @@ static int tell_done(struct job *job)
     }
     size_t length = offsetof(struct prepare_done, images) + job->n_images * sizeof done.images[0];
     bool status = job->status_fd >= 0;
-    return worker_tell(job->fd, &done, length, &job->status_fd, status ? 1 : 0);
+    STOPPING_POINT("prepare.all_done");
+    int r = worker_tell(job->fd, &done, length, &job->status_fd, status ? 1 : 0);
+    STOPPING_POINT("prepare.end_told");
+    return r;
 }
 
 /* From here on somebody else can take back what is added. */
@@ -76,7 +80,9 @@ static int tell_linked(struct job *job)
     for (uint32_t i = 0; i < job->n_images; i++) {
         memcpy(linked.contents[i], job->images[i].row.contents, sizeof linked.contents[i]);
     }
-    return worker_tell(job->fd, &linked, sizeof linked, NULL, 0);
+    int r = worker_tell(job->fd, &linked, sizeof linked, NULL, 0);
+    STOPPING_POINT("add.links_told");
+    return r;
 }
 
 struct step {

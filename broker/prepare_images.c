@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "prepare_job.h"
+#include "stopping_point.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -121,6 +122,7 @@ int job_open_images(struct job *job)
         }
         choose_driver(job, &job->images[i]);
     }
+    STOPPING_POINT("prepare.images_opened");
     return choose_owner(job);
 }
 
@@ -141,6 +143,7 @@ static int ask(struct job *job, struct prepare_go *ret)
     if (r < 0) {
         return r;
     }
+    STOPPING_POINT("prepare.images_asked");
     ssize_t length = worker_hear(job->fd, ret, sizeof *ret, fds, &n_fds);
     return length < 0 ? (int)length : length == (ssize_t)sizeof *ret ? 0 : -EPROTO;
 }
@@ -200,6 +203,7 @@ int job_mount_images(struct job *job)
             note(image, not_held(go.images[i].answer));
         } else if (go.images[i].answer == GALLERY_MOUNT) {
             r = mount_one(job, image);
+            STOPPING_POINT("prepare.image_mounted");
             image->mounted = r > 0;
             mounted.mounted[i] = image->mounted;
             r = r < 0 ? r : 0;
@@ -255,12 +259,15 @@ int job_link_images(struct job *job)
             return job_fail(job, r, "", "The share's directory could not be made: %s.",
                             strerror(-r));
         }
+        STOPPING_POINT("create.tree_made");
     }
     for (uint32_t i = 0; r == 0 && i < job->n_images; i++) {
         r = link_one(job, &job->images[i]);
+        STOPPING_POINT("prepare.image_linked");
     }
     for (uint32_t i = 0; r == 0 && i < job->n_images; i++) {
         r = make_contents(job, &job->images[i]);
+        STOPPING_POINT("prepare.contents_made");
     }
     if (r < 0 && job->preparation->adding) {
         job_unlink_images(job);
@@ -281,6 +288,7 @@ void job_unlink_images(struct job *job)
     }
     int r = keep == NULL ? -ENOMEM
                          : tree_prune(job->broker->shares_fd, job->share->row.id, keep, n_keep);
+    STOPPING_POINT("take_back.tree_pruned");
     if (r < 0) {
         log_write(LOG_LEVEL_ERROR, "share.add", row->user.text,
                   "what was added cannot all be taken back: %s", strerror(-r));

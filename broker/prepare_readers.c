@@ -5,6 +5,7 @@
 #include "beneath.h"
 #include "cleanup.h"
 #include "prepare_job.h"
+#include "stopping_point.h"
 #include "supervision.h"
 #include "tree.h"
 
@@ -187,8 +188,10 @@ static int add_image(struct job *job, struct job_image *image)
         why[sizeof why - 1] = '\0';
     }
     CLEANUP_CLOSE int fuse_fd = n_fds > 0 ? fds[0] : -1;
+    STOPPING_POINT("add.image_shown");
     if (r == 0 && image->driver == IMAGE_DRIVER_FUSEISO) {
         r = add_reader(job, image, fuse_fd);
+        STOPPING_POINT("add.reader_handed");
         if (r < 0) {
             snprintf(why, sizeof why, "its reader was not accepted (%s)", strerror(-r));
         }
@@ -207,6 +210,7 @@ void job_take_back(struct job *job)
                                   .pidfd = job->share->pidfd};
         if (removal.contents[0] != '\0') {
             in_child(remove_contents, &removal, patience(job));
+            STOPPING_POINT("take_back.image_removed");
         }
     }
     job_unlink_images(job);
@@ -224,5 +228,6 @@ int job_add_images(struct job *job)
         return r;
     }
     job_check_readers(job, job->share->pidfd);
+    STOPPING_POINT("add.readers_checked");
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "prepare_job.h"
 #include "process.h"
 #include "share_steps.h"
+#include "stopping_point.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,6 +53,7 @@ int job_bind_ports(struct job *job)
             return job_fail(job, r, "", "No port could be bound for %s: %s; nothing was shared.",
                             definition->name.text, strerror(-r));
         }
+        STOPPING_POINT("create.port_bound");
     }
     return 0;
 }
@@ -109,6 +111,7 @@ static int make_run_directory(struct job *job)
     if (mkdirat(job->broker->run_shares_fd, id, 0700) < 0) {
         return -errno;
     }
+    STOPPING_POINT("create.run_directory_made");
     CLEANUP_CLOSE int directory =
         openat(job->broker->run_shares_fd, id, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (directory < 0 || pipe2(ready, O_CLOEXEC) < 0) {
@@ -117,7 +120,9 @@ static int make_run_directory(struct job *job)
     job->ready_read_fd = ready[0];
     job->ready_write_fd = ready[1];
     int r = make_deadline(job, directory);
+    STOPPING_POINT("create.deadline_made");
     r = r < 0 ? r : make_control(job, directory);
+    STOPPING_POINT("create.control_made");
     return r < 0 ? r : make_status(job);
 }
 
@@ -129,11 +134,15 @@ static int born(const struct sandbox *sandbox, void *user_data)
     struct prepare_born message = {
         .kind = PREPARE_BORN, .pid = sandbox->pid, .start_time = process_start_time(sandbox->pid)};
 
+    STOPPING_POINT("create.sandbox_cloned");
     int r = cgroup_enter(job->broker->cgroups, job->share->row.id, sandbox->pid);
     if (r < 0) {
         return r;
     }
-    return worker_tell(job->fd, &message, sizeof message, &sandbox->pidfd, 1);
+    STOPPING_POINT("create.sandbox_grouped");
+    r = worker_tell(job->fd, &message, sizeof message, &sandbox->pidfd, 1);
+    STOPPING_POINT("create.sandbox_told");
+    return r;
 }
 
 static int open_tree_directory(const struct job *job)
@@ -208,9 +217,11 @@ int job_start_sandbox(struct job *job)
         return job_fail(job, r, "", "The share's control group could not be made: %s.",
                         strerror(-r));
     }
+    STOPPING_POINT("create.group_made");
     r = job_make_plan(job, &plan);
     if (r == 0) {
         r = start(job, &plan);
+        STOPPING_POINT("create.sandbox_started");
     }
     job_free_plan(&plan);
     for (uint32_t i = 0; i < job->share->row.n_protocols; i++) {
@@ -252,7 +263,9 @@ int job_await_ready(struct job *job)
     }
     int r = judge(job, &ready);
     if (r == 0) {
+        STOPPING_POINT("create.servers_ready");
         job_check_readers(job, job->sandbox.pidfd);
+        STOPPING_POINT("create.readers_checked");
     }
     return r;
 }

@@ -6,6 +6,7 @@
 #include "process.h"
 #include "readers.h"
 #include "share.h"
+#include "stopping_point.h"
 #include "tree.h"
 
 #include <dirent.h>
@@ -152,8 +153,11 @@ static void undo_the_others(struct broker *broker, const struct registry_share *
                          NULL, NULL);
         }
     }
+    STOPPING_POINT("start.rows_ended");
     cgroups_each(broker->cgroups, end_group, broker);
+    STOPPING_POINT("start.groups_swept");
     sweep_run_directory(broker);
+    STOPPING_POINT("start.run_swept");
     int r = tree_sweep(broker->shares_fd, is_live, broker);
     if (r < 0) {
         log_write(LOG_LEVEL_ERROR, "recover.trees", NULL, "%s", strerror(-r));
@@ -170,13 +174,17 @@ int recover(struct broker *broker, char *why, size_t why_size)
         snprintf(why, why_size, "the registry cannot be read: %s", strerror(-r));
         return r;
     }
+    STOPPING_POINT("start.rows_read");
     for (uint32_t i = 0; i < count; i++) {
         take_up(broker, &rows[i]);
+        STOPPING_POINT("start.row_judged");
     }
     /* First: where the table is somebody else's, so may be what would be undone. */
     r = install_firewall(broker);
+    STOPPING_POINT("start.firewall_installed");
     if (r == 0) {
         undo_the_others(broker, rows, count);
+        STOPPING_POINT("start.others_undone");
         share_refuse_strangers(broker);
     } else {
         snprintf(why, why_size, "the firewall's base rules were refused: %s%s", strerror(-r),

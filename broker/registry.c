@@ -10,6 +10,7 @@
 #include "registry_read.h"
 #include "registry_schema.h"
 #include "registry_sql.h"
+#include "stopping_point.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,11 +43,14 @@ struct registry {
 static int write_job(sqlite3 *database, const struct registry_job *job)
 {
     int error = sql_exec(database, "BEGIN IMMEDIATE");
+    STOPPING_POINT("registry.begun");
     if (error == 0) {
         error = job->run(database, job);
+        STOPPING_POINT("registry.written");
     }
     if (error == 0) {
         error = sql_exec(database, "COMMIT");
+        STOPPING_POINT("registry.committed");
     }
     if (error != 0 && sqlite3_get_autocommit(database) == 0) {
         sql_exec(database, "ROLLBACK");

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "prepare.h"
 #include "share_steps.h"
+#include "stopping_point.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,6 +28,7 @@ static void recorded(int error, void *user_data)
     if (--addition->left > 0) {
         return;
     }
+    STOPPING_POINT("add.recorded");
     struct connection *connection =
         share->state == SHARE_ENDING ? NULL : share_next_waiter(share, WAIT_ADD, NULL);
     if (connection != NULL && addition->error < 0) {
@@ -37,6 +39,7 @@ static void recorded(int error, void *user_data)
         answer_share(connection, share);
         connection_done(connection, 0, "%s", "");
     }
+    STOPPING_POINT("add.answered");
     free(addition);
     if (share->state == SHARE_ENDING) {
         share_continue_end(share); /* which answers whoever waits */
@@ -93,6 +96,7 @@ int share_add_images(struct share *share, const struct image_path *paths, uint32
     memcpy(preparation->images, paths, count * sizeof *paths);
     int r = share_wait(share, connection, WAIT_ADD);
     if (r == 0) {
+        STOPPING_POINT("add.begun");
         r = share_start_worker(share, preparation);
         if (r < 0) {
             connection_later(share_next_waiter(share, WAIT_ADD, NULL), NULL, NULL);

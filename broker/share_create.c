@@ -9,6 +9,7 @@
 #include "log.h"
 #include "prepare.h"
 #include "share_steps.h"
+#include "stopping_point.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -51,6 +52,7 @@ static void activated(int error, void *user_data)
     if (!was_written(share, error)) {
         return;
     }
+    STOPPING_POINT("create.activated");
     share->state = SHARE_ACTIVE;
     log_write(LOG_LEVEL_INFO, "share.active", share->row.user.text,
               "id %s, %u images, %u clients, %u protocols, for %llu s, asked by %s", share->row.id,
@@ -60,6 +62,7 @@ static void activated(int error, void *user_data)
         answer_share(connection, share);
         connection_done(connection, 0, "%s", "");
     }
+    STOPPING_POINT("create.answered");
 }
 
 void share_prepared(struct share *share)
@@ -76,6 +79,7 @@ void share_prepared(struct share *share)
         return;
     }
     share_progress(share, PREPARE_STEPS, PREPARE_STEPS, "opening the firewall");
+    STOPPING_POINT("create.prepared");
     share_refuse_strangers(share->broker);
     share_firewall(share, services, &rules);
     int r = firewall_share_add(share->broker->firewall, &rules);
@@ -85,6 +89,7 @@ void share_prepared(struct share *share)
         share_preparing_failed(share, "", sentence);
         return;
     }
+    STOPPING_POINT("create.firewall_added");
     share->firewall_up = true;
     share->row.active = true;
     r = share_set_timer(share);
@@ -105,7 +110,9 @@ static void recorded(int error, void *user_data)
     if (!was_written(share, error)) {
         return;
     }
+    STOPPING_POINT("create.recorded");
     int r = share_prepare(share);
+    STOPPING_POINT("create.worker_started");
     if (r < 0) {
         share_preparing_failed(share, "",
                                "The broker could not start a process; nothing was "
@@ -163,6 +170,7 @@ int share_create(struct broker *broker, struct registry_share *row, struct conne
         share_free(share); /* nobody waits for it, and nothing was done */
         return r;
     }
+    STOPPING_POINT("create.begun");
     share->writes++;
     r = registry_record(broker->registry, &share->row, recorded, share);
     if (r < 0) {

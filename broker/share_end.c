@@ -9,6 +9,7 @@
 #include "log.h"
 #include "readers.h"
 #include "share_steps.h"
+#include "stopping_point.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -48,8 +49,10 @@ static void row_closed(int error, void *user_data)
         log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text,
                   "the registry could not be written: %s", strerror(-error));
     }
+    STOPPING_POINT("end.row_closed");
     log_write(LOG_LEVEL_INFO, "share.ended", share->row.user.text, "%s", share->reason);
     answer_ended(share);
+    STOPPING_POINT("end.answered");
     share_free(share);
 }
 
@@ -69,19 +72,23 @@ static void clear_away(int fd, void *user_data)
         log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "its control group stays: %s",
                   strerror(-r));
     }
+    STOPPING_POINT("end.group_removed");
     r = tree_remove(broker->shares_fd, id);
     if (r < 0) {
         log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "its tree stays: %s",
                   strerror(-r));
     }
+    STOPPING_POINT("end.tree_removed");
     r = beneath_remove(broker->run_shares_fd, id, 100);
     if (r < 0) {
         log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "its run directory stays: %s",
                   strerror(-r));
     }
+    STOPPING_POINT("end.run_directory_removed");
     if (fd >= 0) {
         worker_tell(fd, "cleared", sizeof "cleared", NULL, 0);
     }
+    STOPPING_POINT("end.cleared_told");
 }
 
 static void heard_cleared(const void *message, size_t length, int *fds, unsigned n_fds,
@@ -105,7 +112,9 @@ static void cleared(void *user_data)
         share_continue_end(share);
         return;
     }
+    STOPPING_POINT("end.cleared");
     share_release_holds(share);
+    STOPPING_POINT("end.images_released");
     share->writes++;
     int r = registry_end(share->broker->registry, share->row.id, share->reason, row_closed, share);
     if (r < 0) {
@@ -122,8 +131,10 @@ void share_continue_end(struct share *share)
     if (share->worker != NULL || share->pidfd >= 0 || share->writes > 0) {
         return;
     }
+    STOPPING_POINT("end.processes_gone");
     share_firewall(share, services, &rules);
     int r = firewall_share_forget(share->broker->firewall, &rules);
+    STOPPING_POINT("end.firewall_forgotten");
     if (r < 0) {
         log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "conntrack or owner: %s",
                   strerror(-r));
@@ -149,11 +160,13 @@ static void cut(struct share *share)
     if (r < 0) {
         log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "firewall: %s", strerror(-r));
     }
+    STOPPING_POINT("end.firewall_cut");
     r = firewall_share_reset(share->broker->firewall, &rules);
     if (r < 0) {
         log_write(LOG_LEVEL_WARN, "share.end", share->row.user.text, "resetting connections: %s",
                   strerror(-r));
     }
+    STOPPING_POINT("end.connections_reset");
     share->firewall_up = false;
 }
 
@@ -174,6 +187,7 @@ void share_end(struct share *share, const char *reason)
     }
     share->state = SHARE_ENDING;
     snprintf(share->reason, sizeof share->reason, "%s", reason);
+    STOPPING_POINT("end.begun");
     loop_cancel(&share->timer);
     if (share->firewall_up) {
         cut(share);
@@ -183,7 +197,9 @@ void share_end(struct share *share, const char *reason)
     }
     if (share->pidfd >= 0) {
         abort_readers(share);
+        STOPPING_POINT("end.readers_aborted");
         syscall(SYS_pidfd_send_signal, share->pidfd, SIGKILL, NULL, 0);
+        STOPPING_POINT("end.killed");
     }
     share_continue_end(share);
 }

@@ -7,6 +7,7 @@
 #include "beneath.h"
 #include "cleanup.h"
 #include "share_steps.h"
+#include "stopping_point.h"
 #include "supervision.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ static void extended(int error, void *user_data)
     struct share *share = extension->share;
 
     share->writes--;
+    STOPPING_POINT("extend.recorded");
     if (extension->connection != NULL) {
         if (share->state == SHARE_ENDING) {
             connection_refuse(extension->connection, "user", "The share of %s has ended: %s.",
@@ -41,6 +43,7 @@ static void extended(int error, void *user_data)
             connection_done(extension->connection, 0, "%s", "");
         }
     }
+    STOPPING_POINT("extend.answered");
     if (share->state == SHARE_ENDING) {
         share_continue_end(share);
     } else {
@@ -82,10 +85,12 @@ static int move_deadline(struct share *share, uint64_t seconds)
     uint64_t before = share->row.deadline_ns;
     uint64_t after = loop_now() + seconds * NS_PER_S;
 
+    STOPPING_POINT("extend.begun");
     int r = write_deadline(share, after);
     if (r < 0) {
         return r;
     }
+    STOPPING_POINT("extend.deadline_written");
     share->row.deadline_ns = after;
     share_firewall(share, services, &rules);
     r = firewall_share_extend(share->broker->firewall, &rules);
@@ -94,8 +99,10 @@ static int move_deadline(struct share *share, uint64_t seconds)
         write_deadline(share, before);
         return r;
     }
+    STOPPING_POINT("extend.firewall_extended");
     share->row.ends = (uint64_t)time(NULL) + seconds;
     supervision_reload(share->broker->run_shares_fd, share->row.id);
+    STOPPING_POINT("extend.supervisor_told");
     return share_set_timer(share);
 }
 

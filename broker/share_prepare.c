@@ -8,6 +8,7 @@
 #include "log.h"
 #include "prepare.h"
 #include "share_steps.h"
+#include "stopping_point.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -53,7 +54,10 @@ static int answer_images(struct share *share)
         preparation->mine[i] = answer == GALLERY_MOUNT && slot != SHARE_NO_SLOT;
     }
     free(TAKE_PTR(preparation->asked));
-    return worker_send(share->worker, &go, sizeof go);
+    STOPPING_POINT("prepare.images_held");
+    int r = worker_send(share->worker, &go, sizeof go);
+    STOPPING_POINT("prepare.images_answered");
+    return r;
 }
 
 static void try_answer(struct share *share)
@@ -139,6 +143,7 @@ static void heard_mounted(struct share *share, const void *message, size_t lengt
     (void)fds;
     (void)n_fds;
     settle(share, message);
+    STOPPING_POINT("prepare.images_settled");
 }
 
 static void heard_linked(struct share *share, const void *message, size_t length, int *fds,
@@ -166,6 +171,7 @@ static void heard_born(struct share *share, const void *message, size_t length, 
     if (n_fds == 1 && share_born(share, born->pid, born->start_time, TAKE_FD(fds[0])) < 0) {
         worker_kill(share->worker);
     }
+    STOPPING_POINT("create.sandbox_watched");
 }
 
 static void keep_holds(struct share *share)
@@ -211,6 +217,7 @@ static void heard_done(struct share *share, const void *message, size_t length, 
         return;
     }
     preparation->finished = true;
+    STOPPING_POINT("prepare.end_heard");
     keep_holds(share);
     if (!preparation->adding) {
         share->row.n_images = 0; /* the rows so far were names only */

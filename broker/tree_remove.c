@@ -7,6 +7,7 @@
 #include "beneath.h"
 #include "cleanup.h"
 #include "registry.h"
+#include "stopping_point.h"
 #include "text.h"
 
 #include <dirent.h>
@@ -46,6 +47,7 @@ int tree_remove(int shares_fd, const char *id)
     if (renameat(shares_fd, id, shares_fd, name) < 0) {
         return errno == ENOENT ? 0 : -errno;
     }
+    STOPPING_POINT("end.tree_renamed");
     return remove_tombstone(shares_fd, name);
 }
 

@@ -2,7 +2,7 @@
 # Reads the sources with clang-format, clang-tidy, cppcheck and shellcheck, and looks for calls that
 # this code base does without. Prints "ok NAME" or "not ok NAME" for each, with what was found.
 #
-#   tests/lint.sh [CHECK...]       CHECK: layout calls tidy cppcheck shell (default: all)
+#   tests/lint.sh [CHECK...]       CHECK: layout calls release tidy cppcheck shell (default: all)
 #
 # clang-tidy needs a compile database: build/lint, made here (configured, and no more than the
 # header with the version is built).
@@ -50,6 +50,29 @@ check_layout() {
 check_calls() {
     ! files '*.c' '*.h' |
         xargs grep -nE '\b(system|popen|sprintf|vsprintf|strcpy|strcat|atoi|atol|gets|access)\('
+}
+
+# What is packaged has no place at which a test can kill it: nothing of stopping_point.h is left of
+# any source after the preprocessor of the release preset.
+check_release() {
+    local directory=$scratch/release
+    cmake --preset release -B "$directory" >/dev/null &&
+        cmake --build "$directory" --target version_header >/dev/null &&
+        python3 - "$directory/compile_commands.json" <<'END'
+import json, shlex, subprocess, sys
+count = found = 0
+for entry in json.load(open(sys.argv[1], encoding="utf-8")):
+    if "STOPPING_POINT" not in open(entry["file"], encoding="utf-8").read():
+        continue
+    words = shlex.split(entry["command"])
+    words = words[:words.index("-o")] + ["-E", "-P", entry["file"]]
+    text = subprocess.run(words, cwd=entry["directory"], check=True, capture_output=True, text=True)
+    count += 1
+    if "stopping_point_" in text.stdout:
+        print(entry["file"])
+        found += 1
+sys.exit(found > 0 or count == 0)
+END
 }
 
 # Tests compare whole structs, byte by byte, and call the same function twice on purpose.
@@ -103,7 +126,7 @@ run() { # CHECK
     fi
 }
 
-[ $# -gt 0 ] || set -- layout calls tidy cppcheck shell
+[ $# -gt 0 ] || set -- layout calls release tidy cppcheck shell
 for check; do
     run "$check"
 done

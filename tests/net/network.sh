@@ -250,14 +250,8 @@ cdss() { server timeout 30 "$build_dir/broker/cdss" -c "$config" "$@"; }
 
 # The pids of every process under the shares' uids of this run.
 share_processes() {
-    local pid name value rest
-    for pid in /proc/[0-9]*; do
-        while read -r name value rest; do
-            [ "$name" = Uid: ] || continue
-            [ "$value" -lt "$uid_first" ] || [ "$value" -gt "$uid_last" ] || echo "${pid#/proc/}"
-            break
-        done <"$pid/status"
-    done 2>/dev/null
+    grep -H '^Uid:' /proc/[0-9]*/status 2>/dev/null |
+        awk -F '[/:[:space:]]+' -v first="$uid_first" -v last="$uid_last" '$6 >= first && $6 <= last { print $3 }'
 }
 
 # The loop devices whose image is of this run.
