@@ -40,7 +40,7 @@ static bool allowed(const struct settings *settings, enum image_type type)
 static bool kernel_can(const struct settings *settings, const struct image_info *info,
                        const char **ret_note)
 {
-    *ret_note = NULL;
+    *ret_note = image_unreadable_note(info->type);
     return allowed(settings, info->type) && image_kernel_has(image_kernel_type(info->type));
 }
 
@@ -114,6 +114,10 @@ enum image_driver image_driver_for(const struct settings *settings, const struct
     }
     if (info->size < info->needs) {
         *ret_why = "it is cut short: its own header says that it is larger";
+        return IMAGE_DRIVER_NONE;
+    }
+    if (info->other_devices) {
+        *ret_why = IMAGE_OTHER_DEVICES;
         return IMAGE_DRIVER_NONE;
     }
     for (uint32_t i = 0; i < settings->readers.count; i++) {

@@ -32,7 +32,13 @@ struct image_info {
     bool has_iso9660;   /* also or only an ISO 9660 volume: a UDF bridge has both halves */
     bool large_extents; /* ISO 9660 with a file of several extents (> 4 GiB): fuseiso shows it
                            wrongly */
+    bool other_devices; /* erofs that names further block devices for its data: never mounted, since
+                           the kernel would open whatever device of the host it names */
 };
+
+/* Why an image with other_devices is not mounted. */
+#define IMAGE_OTHER_DEVICES                                                                        \
+    "it wants data from other block devices of this host, which no image is given"
 
 /* "iso9660", "raw", ...; and back (-ENOENT). Names as in [mount] filesystems. */
 const char *image_type_name(enum image_type type);
@@ -61,7 +67,8 @@ enum image_driver image_driver_for(const struct settings *settings, const struct
 /* Mounts the image at the existing directory `target` (a descriptor) of the calling process's mount
  * namespace with the kernel's driver. 0 or a negative errno; *why (when not NULL) gets the kernel's
  * own words (fsopen(2) log) or ours. -EBUSY after many tries: no loop device to be had; -ENODATA:
- * the image is truncated; -EMEDIUMTYPE: it is not of this type; -ENODEV: no such driver. */
+ * the image is truncated; -EMEDIUMTYPE: it is not of this type, or names other devices; -ENODEV: no
+ * such driver. */
 int image_mount(int image_fd, enum image_type type, int target_fd, char *why, size_t why_size);
 
 /* Unmounts what is mounted at directory `name` in `dirfd` (MNT_DETACH | UMOUNT_NOFOLLOW).
@@ -72,3 +79,6 @@ int image_unmount(int dirfd, const char *name);
  * where it cannot, image_mount() has made every file readable instead (isofs, udf: mode=, dmode=)
  * or files that others may not read stay unreadable. */
 bool image_can_idmap(enum image_type type);
+
+/* Where such files stay unreadable on this kernel: a phrase that says so; NULL elsewhere. */
+const char *image_unreadable_note(enum image_type type);

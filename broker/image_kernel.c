@@ -13,27 +13,39 @@
 
 #define BELIEVED_SECONDS 10
 
+#define UNREADABLE(type, version)                                                                  \
+    "files in it that not everybody may read stay unreadable: id-mapped mounts of " type           \
+    " came with Linux " version
+
 static const struct row {
     const char *filesystem;
     struct image_option options[IMAGE_OPTIONS_MAX];
     unsigned idmap_major, idmap_minor; /* 0: never */
+    const char *unreadable;            /* what is said where the kernel is older than that */
 } rows[IMAGE_TYPES] = {
     /* Without overriderockperm the modes of Rock Ridge win over mode= and dmode=. */
     [IMAGE_ISO9660] =
         {"iso9660",
          {{"mode", "0444"}, {"dmode", "0555"}, {"overriderockperm", NULL}, {"utf8", NULL}},
          0,
-         0},
-    [IMAGE_UDF] = {"udf", {{"mode", "0444"}, {"dmode", "0555"}}, 0, 0},
-    [IMAGE_SQUASHFS] = {"squashfs", {{NULL, NULL}}, 6, 2},
-    [IMAGE_EROFS] = {"erofs", {{NULL, NULL}}, 5, 19},
-    /* The superblock may say errors=panic; a journal is not to be replayed. */
-    [IMAGE_EXT] = {"ext4", {{"errors", "remount-ro"}, {"noload", NULL}}, 5, 12},
+         0,
+         NULL},
+    [IMAGE_UDF] = {"udf", {{"mode", "0444"}, {"dmode", "0555"}}, 0, 0, NULL},
+    [IMAGE_SQUASHFS] = {"squashfs", {{NULL, NULL}}, 6, 2, UNREADABLE("squashfs", "6.2")},
+    [IMAGE_EROFS] = {"erofs", {{NULL, NULL}}, 5, 19, UNREADABLE("erofs", "5.19")},
+    /* The superblock may say errors=panic, or in its own mount options warn_on_error; a journal is
+       not to be replayed, and one on another device not to be opened. */
+    [IMAGE_EXT] = {"ext4",
+                   {{"errors", "remount-ro"}, {"noload", NULL}, {"nowarn_on_error", NULL}},
+                   5,
+                   12,
+                   UNREADABLE("ext4", "5.12")},
     [IMAGE_VFAT] =
         {"vfat",
          {{"fmask", "0333"}, {"dmask", "0222"}, {"errors", "remount-ro"}, {"utf8", NULL}},
          0,
-         0},
+         0,
+         NULL},
 };
 
 const char *image_kernel_type(enum image_type type)
@@ -89,4 +101,9 @@ bool image_can_idmap(enum image_type type)
     unsigned long major = strtoul(name.release, &end, 10);
     unsigned long minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
     return major > row->idmap_major || (major == row->idmap_major && minor >= row->idmap_minor);
+}
+
+const char *image_unreadable_note(enum image_type type)
+{
+    return image_can_idmap(type) ? NULL : rows[type].unreadable;
 }

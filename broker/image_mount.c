@@ -128,6 +128,10 @@ static int check(int image_fd, enum image_type type, char *why, size_t why_size)
                  (unsigned long long)info.needs, (unsigned long long)info.size);
         return -ENODATA;
     }
+    if (info.other_devices) {
+        snprintf(why, why_size, "%s", IMAGE_OTHER_DEVICES);
+        return -EMEDIUMTYPE;
+    }
     return 0;
 }
 

@@ -109,6 +109,11 @@ static bool is_vfat(const uint8_t *head)
            (memcmp(head + 54, "FAT", 3) == 0 || memcmp(head + 82, "FAT", 3) == 0);
 }
 
+static bool erofs_names_devices(const uint8_t *head)
+{
+    return (magic_le32(head + 1024 + 80) & 0x8) != 0; /* INCOMPAT_DEVICE_TABLE */
+}
+
 static const struct {
     enum image_type type;
     bool (*is)(const uint8_t *head);
@@ -208,6 +213,7 @@ static void describe_head(const uint8_t *head, struct image_info *info)
         if (head_rows[i].is(head)) {
             info->type = head_rows[i].type;
             info->needs = head_rows[i].needs(head);
+            info->other_devices = info->type == IMAGE_EROFS && erofs_names_devices(head);
             return;
         }
     }

@@ -67,8 +67,8 @@ static void choose_driver(struct job *job, struct job_image *image)
     image->driver = image_driver_for(&job->broker->settings, info, &why);
     if (image->driver == IMAGE_DRIVER_NONE) {
         note(image, why != NULL ? why : "nothing here reads it");
-    } else if (image->driver == IMAGE_DRIVER_FUSEISO && info->large_extents) {
-        note(image, "a file of more than 4 GiB in it shows as several truncated ones");
+    } else if (why != NULL) {
+        note(image, why);
     }
 }
 

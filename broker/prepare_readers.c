@@ -141,7 +141,7 @@ static int show_image(void *argument)
     char why[400] = "";
 
     int r = sandbox_add_image(job->broker->sandboxes, job->share->pidfd, job->share->row.uid_first,
-                              job->owner, job->group, &addition->image, why, sizeof why);
+                              &addition->image, why, sizeof why);
     if (r < 0) {
         snprintf(why, sizeof why, "%s", why[0] != '\0' ? why : strerror(-r));
         worker_tell(addition->fd, why, sizeof why, NULL, 0);

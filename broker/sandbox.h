@@ -48,9 +48,9 @@ void sandbox_template_free(struct sandbox_template *template);
 struct sandbox_image {
     const char *contents; /* where in the tree */
     int mount_fd; /* the directory where it is mounted in the broker's namespace; -1 for FUSE */
-    bool idmap;
-    int fuse_fd; /* out, of sandbox_add_image() and FUSE: /dev/fuse, already mounted at contents;
-                    otherwise -1 */
+    bool idmap;   /* the owner of its root directory becomes SANDBOX_USER */
+    int fuse_fd;  /* out, of sandbox_add_image() and FUSE: /dev/fuse, already mounted at contents;
+                     otherwise -1 */
 };
 
 struct sandbox_file { /* a configuration file, written to SANDBOX_CONFIG/name, 0640 root:owner */
@@ -63,7 +63,7 @@ struct sandbox_request {
     const char *hostname;
     uint32_t uid_first; /* the share's block */
     int tree_fd;        /* SHARES/ID */
-    uid_t owner;        /* the files' owner and group on disk, which become SANDBOX_USER */
+    uid_t owner;        /* the tree's files' owner and group on disk, which become SANDBOX_USER */
     gid_t group;
     struct sandbox_image *images;
     uint32_t n_images;
@@ -95,8 +95,8 @@ int sandbox_start(struct sandbox_template *template, const struct sandbox_reques
 /* In a process of its own (it joins a foreign mount namespace and cannot come back): shows a
  * further image at `contents` in the tree of a live sandbox. With mount_fd < 0 mounts FUSE there
  * and gives the /dev/fuse descriptor in image->fuse_fd. */
-int sandbox_add_image(struct sandbox_template *template, int pidfd, uint32_t uid_first, uid_t owner,
-                      gid_t group, struct sandbox_image *image, char *why, size_t why_size);
+int sandbox_add_image(struct sandbox_template *template, int pidfd, uint32_t uid_first,
+                      struct sandbox_image *image, char *why, size_t why_size);
 
 /* The same for taking one away: unmounts `contents`. 0 also when nothing is mounted there. */
 int sandbox_remove_image(int pidfd, const char *contents);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -115,4 +116,29 @@ int sandbox_ids_namespace(uint32_t uid_first, uid_t owner, gid_t group, int *ret
     while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR) {
     }
     return r;
+}
+
+int sandbox_ids_map_for(struct sandbox_ids_map *map, uint32_t uid_first, int directory_fd)
+{
+    struct stat status;
+    int userns_fd;
+
+    if (fstat(directory_fd, &status) < 0) {
+        return -errno;
+    }
+    if (map->userns_fd >= 0 && map->owner == status.st_uid && map->group == status.st_gid) {
+        return 0;
+    }
+    int r = sandbox_ids_namespace(uid_first, status.st_uid, status.st_gid, &userns_fd);
+    if (r < 0) {
+        return r;
+    }
+    sandbox_ids_map_free(map);
+    *map = (struct sandbox_ids_map){status.st_uid, status.st_gid, userns_fd};
+    return 0;
+}
+
+void sandbox_ids_map_free(struct sandbox_ids_map *map)
+{
+    cleanup_close_fd(&map->userns_fd);
 }

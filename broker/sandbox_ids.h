@@ -19,3 +19,14 @@ int sandbox_ids_map(int proc_fd, uint32_t uid_first);
  * on disk appears as SANDBOX_USER's host id, and root's as the sandbox's root. *ret is owned. Forks
  * a process that is gone again at return. 0 or a negative errno. */
 int sandbox_ids_namespace(uint32_t uid_first, uid_t owner, gid_t group, int *ret);
+
+/* The last of them, since most mounts of a share have the same owner. */
+struct sandbox_ids_map {
+    uid_t owner;
+    gid_t group;
+    int userns_fd; /* owned; -1: none yet */
+};
+
+/* Makes `map` one for the owner of `directory_fd`, unless it is that already. */
+int sandbox_ids_map_for(struct sandbox_ids_map *map, uint32_t uid_first, int directory_fd);
+void sandbox_ids_map_free(struct sandbox_ids_map *map);

@@ -4,7 +4,6 @@
 #include "sandbox_steps.h"
 
 #include "cleanup.h"
-#include "sandbox_ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,17 +14,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int sandbox_add_image(struct sandbox_template *template, int pidfd, uint32_t uid_first, uid_t owner,
-                      gid_t group, struct sandbox_image *image, char *why, size_t why_size)
+int sandbox_add_image(struct sandbox_template *template, int pidfd, uint32_t uid_first,
+                      struct sandbox_image *image, char *why, size_t why_size)
 {
     (void)template;
-    CLEANUP_CLOSE int userns = -1, mount = -1, fuse = -1;
+    CLEANUP_CLOSE int mount = -1, fuse = -1;
+    struct sandbox_ids_map map = {.userns_fd = -1};
     image->fuse_fd = -1;
-    int r = sandbox_ids_namespace(uid_first, owner, group, &userns);
-    if (r < 0) {
-        return sandbox_why(why, why_size, r, "making the id map of the mount");
-    }
-    r = sandbox_mounts_image(image, userns, &mount, &fuse, why, why_size);
+    int r = sandbox_mounts_image(image, uid_first, &map, &mount, &fuse, why, why_size);
+    sandbox_ids_map_free(&map);
     if (r < 0) {
         return r;
     }

@@ -5,7 +5,6 @@
 
 #include "cleanup.h"
 #include "readers.h"
-#include "sandbox_ids.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -155,16 +154,25 @@ static int mount_fuse(int *ret_mount, int *ret_device)
     return r;
 }
 
-int sandbox_mounts_image(const struct sandbox_image *image, int userns_fd, int *ret_mount,
-                         int *ret_fuse, char *why, size_t why_size)
+/* Who owns the file in the repository says nothing about who owns what is in it: mostly root, or
+ * whoever made the image; he has its root directory. */
+static int clone_image(const struct sandbox_image *image, uint32_t uid_first,
+                       struct sandbox_ids_map *map, int *ret)
 {
-    int r;
-    if (image->mount_fd < 0) {
-        r = mount_fuse(ret_mount, ret_fuse);
-    } else {
-        r = sandbox_mounts_clone(image->mount_fd, "", MOUNT_ATTR_NOEXEC,
-                                 image->idmap ? userns_fd : -1, ret_mount);
-    }
+    int r = image->idmap ? sandbox_ids_map_for(map, uid_first, image->mount_fd) : 0;
+
+    return r < 0 ? r
+                 : sandbox_mounts_clone(image->mount_fd, "", MOUNT_ATTR_NOEXEC,
+                                        image->idmap ? map->userns_fd : -1, ret);
+}
+
+int sandbox_mounts_image(const struct sandbox_image *image, uint32_t uid_first,
+                         struct sandbox_ids_map *map, int *ret_mount, int *ret_fuse, char *why,
+                         size_t why_size)
+{
+    int r = image->mount_fd < 0 ? mount_fuse(ret_mount, ret_fuse)
+                                : clone_image(image, uid_first, map, ret_mount);
+
     return r < 0 ? sandbox_why(why, why_size, r, "mounting the contents %s", image->contents) : 0;
 }
 
@@ -250,19 +258,20 @@ static int make_tree(const struct sandbox_request *request, int userns_fd, int *
 static int make_all(const struct sandbox_request *request, struct sandbox_mounts *mounts, char *why,
                     size_t why_size)
 {
-    CLEANUP_CLOSE int userns = -1;
-    int r = sandbox_ids_namespace(request->uid_first, request->owner, request->group, &userns);
+    struct sandbox_ids_map map = {request->owner, request->group, -1};
+    int r = sandbox_ids_namespace(request->uid_first, map.owner, map.group, &map.userns_fd);
     if (r < 0) {
         return sandbox_why(why, why_size, r, "making the id map of its mounts");
     }
     r = make_var(request, &mounts->var, why, why_size);
     if (r == 0) {
-        r = make_tree(request, userns, &mounts->tree, why, why_size);
+        r = make_tree(request, map.userns_fd, &mounts->tree, why, why_size);
     }
     for (uint32_t i = 0; i < request->n_images && r == 0; i++) {
-        r = sandbox_mounts_image(&request->images[i], userns, &mounts->images[i], &mounts->fuse[i],
-                                 why, why_size);
+        r = sandbox_mounts_image(&request->images[i], request->uid_first, &map, &mounts->images[i],
+                                 &mounts->fuse[i], why, why_size);
     }
+    sandbox_ids_map_free(&map);
     return r;
 }
 

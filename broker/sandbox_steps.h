@@ -11,6 +11,7 @@
 #pragma once
 
 #include "sandbox.h"
+#include "sandbox_ids.h"
 #include "sandbox_seccomp.h"
 
 #include <stddef.h>
@@ -47,9 +48,12 @@ void sandbox_mounts_free(struct sandbox_mounts *mounts);
 /* A clone of the mount at `fd`, detached: read-only, nosuid, nodev, with `attributes` on top
  * (MOUNT_ATTR_*), id-mapped when userns_fd >= 0. */
 int sandbox_mounts_clone(int fd, const char *path, uint64_t attributes, int userns_fd, int *ret);
-/* One image's contents: a clone of its mount, or FUSE (then *ret_fuse is /dev/fuse, else -1). */
-int sandbox_mounts_image(const struct sandbox_image *image, int userns_fd, int *ret_mount,
-                         int *ret_fuse, char *why, size_t why_size);
+/* One image's contents: a clone of its mount, or FUSE (then *ret_fuse is /dev/fuse, else -1). The
+ * owner of the image's own root directory appears as the share's user; `map` is the last such map.
+ */
+int sandbox_mounts_image(const struct sandbox_image *image, uint32_t uid_first,
+                         struct sandbox_ids_map *map, int *ret_mount, int *ret_fuse, char *why,
+                         size_t why_size);
 
 /* In the mount namespace of the sandbox; async-signal-safe. */
 int sandbox_mounts_attach(int mount_fd, int dirfd, const char *path);

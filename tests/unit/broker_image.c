@@ -327,6 +327,45 @@ static void test_parallel(void)
     CHECK(no_loops());
 }
 
+/* An erofs may name block devices of the host that have its data: the kernel would open them. */
+static void test_other_devices(void)
+{
+    const uint8_t device_table = 0x8;
+    char why[512] = "";
+
+    if (!make_erofs()) {
+        printf("skip - erofs cannot be made here\n");
+        return;
+    }
+    CLEANUP_CLOSE int fd = openat(dir, "erofs.img", O_WRONLY | O_CLOEXEC);
+    CHECK(pwrite(fd, &device_table, 1, 1024 + 80) == 1);
+    CHECK(mount_image("erofs.img", IMAGE_EROFS, why, sizeof why) == -EMEDIUMTYPE);
+    CHECK_TEXT(why, IMAGE_OTHER_DEVICES);
+    CHECK(count_loops() == 0 && make_erofs());
+}
+
+/* A superblock of ext may ask for a panic at the first error, and for a warning with a stack, which
+ * is a panic on some hosts. */
+static void test_ext_options(void)
+{
+    char why[512] = "";
+    CLEANUP_FREE char *mounts = NULL;
+    size_t length;
+
+    if (!make_ext() || !in_kernel("ext4")) {
+        printf("skip - ext4 cannot be made or mounted here\n");
+        return;
+    }
+    CHECK(RUN("tune2fs", "-e", "panic", "-E", "mount_opts=warn_on_error", "ext.img"));
+    CHECK(mount_image("ext.img", IMAGE_EXT, why, sizeof why) == 0);
+    CHECK(text_read_file(AT_FDCWD, "/proc/self/mounts", 1 << 20, &mounts, &length) == 0);
+    const char *line = strstr(mounts, "/target ext4 ");
+    CHECK(line != NULL && strstr(line, "norecovery") != NULL);
+    CHECK(line != NULL && strstr(line, "errors=remount-ro") != NULL);
+    CHECK(line != NULL && strstr(line, "nowarn_on_error") != NULL);
+    CHECK(image_unmount(dir, "target") == 0);
+}
+
 /* A container's /dev: the sentence says what is missing. */
 static void test_no_loop_control(void)
 {
@@ -377,16 +416,19 @@ static void test_drivers(void)
     const struct image_info raw = {.type = IMAGE_RAW, .size = 1},
                             cut = {.type = IMAGE_SQUASHFS, .size = 1, .needs = 2},
                             squashfs = {.type = IMAGE_SQUASHFS, .size = 2, .needs = 2},
+                            devices = {.type = IMAGE_EROFS, .size = 2, .other_devices = true},
                             ext = {.type = IMAGE_EXT, .size = 2},
                             iso = {.type = IMAGE_ISO9660, .size = 2, .has_iso9660 = true};
 
     check_driver("kernel", "iso9660", raw, IMAGE_DRIVER_NONE, "no filesystem");
     check_driver("kernel", "squashfs", cut, IMAGE_DRIVER_NONE, "cut short");
     check_driver("kernel", "iso9660 udf", ext, IMAGE_DRIVER_NONE, "ext is not among");
+    check_driver("kernel", "erofs", devices, IMAGE_DRIVER_NONE, "other block devices");
     check_driver("fuseiso", "squashfs", squashfs, IMAGE_DRIVER_NONE, "none of the readers");
     check_driver("fuseiso", "udf", iso, IMAGE_DRIVER_NONE, "iso9660 is not among");
     if (in_kernel("squashfs")) {
-        check_driver("kernel fuseiso", "squashfs", squashfs, IMAGE_DRIVER_KERNEL, NULL);
+        check_driver("kernel fuseiso", "squashfs", squashfs, IMAGE_DRIVER_KERNEL,
+                     image_can_idmap(IMAGE_SQUASHFS) ? NULL : "stay unreadable");
     }
     if (in_kernel("iso9660")) {
         check_driver("kernel fuseiso", "iso9660", iso, IMAGE_DRIVER_KERNEL, NULL);
@@ -439,4 +481,6 @@ TEST_MAIN({"set up", set_up}, {"mounting", test_mounts},
           {"another type", test_wrong_type},
           {"unmounting follows no symlink", test_unmount_follows_nothing},
           {"mounting in parallel", test_parallel}, {"without loop devices", test_no_loop_control},
-          {"drivers", test_drivers}, {"fuseiso", test_fuseiso}, {"nothing is left", tear_down})
+          {"data on other devices", test_other_devices},
+          {"an ext that asks for a panic", test_ext_options}, {"drivers", test_drivers},
+          {"fuseiso", test_fuseiso}, {"nothing is left", tear_down})

@@ -170,7 +170,9 @@ static void test_heads(void)
     info = probe(5000);
     CHECK(info.type == IMAGE_EROFS && info.needs == UINT64_C(4096) * UINT32_MAX);
     put_number(1024 + 12, 255, 1);
-    CHECK(probe(5000).needs == 0);
+    CHECK(probe(5000).needs == 0 && !probe(5000).other_devices);
+    put_number(1024 + 80, 0xF, 4); /* features, among them the table of devices */
+    CHECK(probe(5000).other_devices);
 
     clear();
     put_number(1024 + 56, 0xEF53, 2);

@@ -31,8 +31,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK 2100700000u /* apart from what a broker under test uses */
-#define OWNER 4321u       /* of the files on disk */
+#define BLOCK  2100700000u /* apart from what a broker under test uses */
+#define OWNER  4321u       /* of the files on disk */
+#define INSIDE 8765u       /* of what is in the image, and of its root directory */
 
 static char base[32] = "/tmp/cdss-sandbox-XXXXXX";
 static struct sandbox_template *template;
@@ -320,8 +321,9 @@ static void make_tree(void)
     put("tree/root.img", "image of root", 0, 0600);
     put("tree/third.img", "image of a third", OWNER + 1, 0600);
     CHECK(symlink("/etc", at("tree/escape")) == 0);
-    put("content/secret.txt", "only for its owner", OWNER, 0600);
+    put("content/secret.txt", "only for its owner", INSIDE, 0600);
     put("content/root.txt", "only for root", 0, 0600);
+    CHECK(chown(at("content"), INSIDE, INSIDE) == 0);
     CHECK(symlink("/etc/shadow", at("content/link")) == 0);
     CHECK(symlink("../../../../../../etc/hostname", at("content/up")) == 0);
     const char *words[] = {"/usr/bin/mksquashfs", at("content"), at("disk.squashfs"), "-quiet",
@@ -724,7 +726,7 @@ static int add(const struct running *running, const char *contents, char *why, s
     pid_t pid = fork();
     if (pid == 0) {
         struct sandbox_image image = {contents, image_fd, can_idmap, -1};
-        int r = sandbox_add_image(template, running->pidfd, BLOCK, OWNER, OWNER, &image, why, size);
+        int r = sandbox_add_image(template, running->pidfd, BLOCK, &image, why, size);
         _exit(-r);
     }
     waitpid(pid, &status, 0);
@@ -883,8 +885,7 @@ static void unmounts_a_silent_reader(void)
     if (pid == 0) {
         struct sandbox_image image = {"more/iso", -1, false, -1};
         char why[256];
-        int r = sandbox_add_image(template, running.pidfd, BLOCK, OWNER, OWNER, &image, why,
-                                  sizeof why);
+        int r = sandbox_add_image(template, running.pidfd, BLOCK, &image, why, sizeof why);
         byte = r == 0 && image.fuse_fd >= 0 ? 'y' : 'n';
         _exit(write(ready[1], &byte, 1) == 1 ? pause() : 1);
     }
