@@ -59,7 +59,10 @@ static int handle_create(struct broker *broker, struct connection *connection, c
     struct registry_share row = {0};
     struct refusal refusal = {0};
 
-    int r = policy_create(broker, body, &row, &refusal);
+    const struct message_share_create *request = body;
+    struct policy_asker asker = {0};
+    int r = policy_asker(broker, false, request->flags, request->requester, &asker, &refusal);
+    r = r < 0 ? r : policy_create(broker, body, &asker, &row, &refusal);
     if (r == 0) {
         const struct peer *peer = connection_peer(connection);
         snprintf(row.requester, sizeof row.requester, peer->uid == 0 ? "root" : "uid %u",
@@ -201,7 +204,7 @@ static int handle_extend(struct broker *broker, struct connection *connection, c
     if (share == NULL) {
         return 0;
     }
-    if (policy_lifetime(broker, share, request->seconds, &seconds, &refusal) < 0) {
+    if (policy_lifetime(broker, share, false, request->seconds, &seconds, &refusal) < 0) {
         connection_refuse(connection, refusal.field, "%s", refusal.sentence);
         return 0;
     }

@@ -56,7 +56,8 @@
         "iso9660 udf squashfs erofs") \
     key("sandbox", "root", conf_set_path, root, 0, 0, "/") \
     key("uids", "first", conf_set_uint32, uid_first, 65536, UINT32_MAX, "2100000000") \
-    key("uids", "per_share", conf_set_uint32, uid_per_share, 4, 1024, "4")
+    key("uids", "per_share", conf_set_uint32, uid_per_share, 4, 1024, "4") \
+    key("web", "trusted_proxies", settings_set_prefixes, trusted_proxies, 0, 0, "")
 /* clang-format on */
 
 #define ROW(section, name, set, field, min, max, value)                                            \
@@ -87,8 +88,8 @@ uint32_t settings_verify_uid(const struct settings *settings)
 static int apply(const char *section, const char *key, const char *value, void *user_data,
                  char *why, size_t why_size)
 {
-    if (strcmp(section, "web") == 0) { /* cdss-web's own section, which it reads itself */
-        return 0;
+    if (strcmp(section, "web") == 0 && strcmp(key, "trusted_proxies") != 0) {
+        return 0; /* cdss-web's own, which it reads itself */
     }
     if (strcmp(section, "ports") == 0) {
         return settings_set_public_port(user_data, key, value, why, why_size);

@@ -70,6 +70,8 @@ struct settings {
     char root[PATH_MAX];
     /* [uids] */
     uint32_t uid_first, uid_per_share;
+    /* [web]: what concerns the broker, too; cdss-web reads the rest of its section */
+    struct settings_prefixes trusted_proxies;
 };
 
 void settings_defaults(struct settings *ret);

@@ -7,6 +7,8 @@ begin
 image_random a.bin 1000
 image_random b.bin 1000
 images=${setting[repository.images]}
+setting[policy.networks]="10.0.0.0/8 fd00::/8 192.0.2.0/24"
+environment_configure
 start
 
 create() { # USER IMAGE CLIENT...
@@ -48,7 +50,8 @@ for one in 0.0.0.0 127.0.0.1 169.254.1.1 224.0.0.1 255.255.255.255 240.0.0.1 :: 
     fd77::1/129 010.77.1.10 " 10.77.1.10" client.example "10.77.1.10;" "$(printf '1%.0s' {1..300})"; do
     expect_refused "client \"${one:0:40}\"" . create alice a.bin "$one"
 done
-if expect_ok "an administrator is not bound by [policy] networks" create alice a.bin 192.0.2.77; then
+expect_refused "what lies outside of [policy] networks" 198.51.100.77 create alice a.bin 198.51.100.77
+if expect_ok "what lies in them" create alice a.bin 192.0.2.77; then
     ! grep -qE '//(0\.0\.0\.0|\[::\])' "$environment_dir/out"
     verdict $? "what to type names an address of the server, though there is no way to that client"
     cdss share remove alice >/dev/null 2>&1

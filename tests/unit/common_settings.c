@@ -74,6 +74,7 @@ static void default_policy(void)
     check_prefixes(&s.networks, "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fd00::/8");
     check_prefixes(&s.claim, "");
     CHECK(s.web_max_prefix4 == 32 && s.web_max_prefix6 == 128);
+    check_prefixes(&s.trusted_proxies, "");
     check_words(&s.protocols, "http ftp tftp nfs smb afp");
     CHECK(s.max_shares == 1000 && s.max_images == 64 && s.max_clients == 64);
     CHECK(s.max_mounts == 2000 && s.max_per_requester == 3 && s.max_preparing == 8);
@@ -101,6 +102,12 @@ static void nothing_is_the_defaults(void)
     CHECK(parse("", &s, &error) == 0 && is_default(&s));
     CHECK(parse("# c\n[web]\nlisten=[::]:80\nanything = at all\n", &s, &error) == 0);
     CHECK(is_default(&s));
+    /* What the broker needs of that section is read, and checked. */
+    CHECK(parse("[web]\ntrusted_proxies=10.0.0.7 fd00:5::/64\n", &s, &error) == 0);
+    check_prefixes(&s.trusted_proxies, "10.0.0.7 fd00:5::/64");
+    CHECK(parse("[web]\ntrusted_proxies=10.0.0.7/8\n", &s, &error) == -EINVAL);
+    CHECK_TEXT(error.text, "cdss.conf:2: [web] trusted_proxies: \"10.0.0.7/8\" has bits set behind "
+                           "its prefix length");
 }
 
 static void every_key(void)
@@ -357,7 +364,7 @@ static void installed_uncommented(void)
     CHECK(settings_parse("cdss.conf", bare.data, bare.length, &s, &error) == 0);
     CHECK_TEXT(error.text, "");
     CHECK(is_default(&s));
-    CHECK(n_keys == 30 + 1 + 5); /* the table's, [ports] http, and [web] */
+    CHECK(n_keys == 31 + 1 + 4); /* the table's, [ports] http, and [web] */
 }
 
 static void loading(void)
