@@ -95,6 +95,8 @@ int daemon_start_firewall(struct broker *broker, char *why, size_t why_size)
         .uid_first = settings->uid_first,
         .uid_last =
             settings->uid_first + settings_uid_blocks(settings) * settings->uid_per_share - 1,
+        .log_group = (uint16_t)settings->nflog,
+        .max_flows = settings->max_flows,
     };
 
     int r = firewall_open(&firewall, &broker->firewall);

@@ -57,6 +57,8 @@ static struct firewall_settings trial_settings(const struct settings *settings)
         .passive = {settings->passive.first, settings->passive.last},
         .uid_first = settings->uid_first,
         .uid_last = settings->uid_first + settings->uid_per_share - 1,
+        .log_group = (uint16_t)settings->nflog,
+        .max_flows = settings->max_flows,
     };
 }
 
@@ -65,9 +67,9 @@ static void try_share(struct firewall *firewall, const struct settings *settings
 {
     const struct prefix client = {{AF_INET, {192, 0, 2, 1}}, 32};
     const struct firewall_service services[] = {
-        {IPPROTO_TCP, 8080, TRIAL_PORT, FIREWALL_HELPER_NONE},
-        {IPPROTO_TCP, 21, TRIAL_PORT - 1, FIREWALL_HELPER_FTP},
-        {IPPROTO_UDP, 69, TRIAL_PORT - 2, FIREWALL_HELPER_TFTP},
+        {IPPROTO_TCP, 8080, TRIAL_PORT, FIREWALL_HELPER_NONE, "http"},
+        {IPPROTO_TCP, 21, TRIAL_PORT - 1, FIREWALL_HELPER_FTP, "ftp"},
+        {IPPROTO_UDP, 69, TRIAL_PORT - 2, FIREWALL_HELPER_TFTP, "tftp"},
     };
     const struct firewall_share share = {
         .id = "0123456789abcdef",

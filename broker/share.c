@@ -92,11 +92,12 @@ void share_firewall(const struct share *share, struct firewall_service *services
         bool bound = definition != NULL && row->protocols[i].port != 0;
         for (uint32_t j = 0; bound && j < definition->n_ports; j++) {
             if (n < FIREWALL_SERVICES_MAX) {
-                services[n++] = (struct firewall_service){
+                services[n] = (struct firewall_service){
                     .transport = definition->ports[j].transport,
                     .public_port = share_public_port(share->broker, definition, j),
                     .instance_port = row->protocols[i].port,
                     .helper = helper_of(definition->helper)};
+                memcpy(services[n++].name, definition->name.text, sizeof definition->name.text);
             }
         }
     }

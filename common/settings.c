@@ -36,6 +36,8 @@
     key("network", "ports", settings_set_range, ports, 1024, 65535, "21000-29999") \
     key("network", "passive", settings_set_range, passive, 1024, 65535, "30000-31999") \
     key("network", "mark_prefix", settings_set_mark, mark_prefix, 1, 255, "0x5b") \
+    key("network", "nflog", conf_set_uint32, nflog, 0, 65535, "5") \
+    key("network", "max_flows", conf_set_uint32, max_flows, 0, 1000000, "2000") \
     key("policy", "lifetime", conf_set_duration, lifetime, 1, YEARS, "24h") \
     key("policy", "max_lifetime", conf_set_duration, max_lifetime, 0, YEARS, "72h") \
     key("policy", "admin_max_lifetime", conf_set_duration, admin_max_lifetime, 0, YEARS, "0") \

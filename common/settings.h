@@ -53,6 +53,8 @@ struct settings {
     struct settings_range ports;
     struct settings_range passive;
     uint32_t mark_prefix; /* 1-255: the upper 8 bits of a mark */
+    uint32_t nflog;       /* group of NFLOG records; 0: none */
+    uint32_t max_flows;   /* connections of one share at a time; 0: no limit */
     /* [ports] */
     struct settings_port public_ports[SETTINGS_LIST_MAX];
     uint32_t n_public_ports;

@@ -19,6 +19,7 @@ struct firewall {
     struct firewall_settings settings;
     struct netlink netfilter; /* its port id is the owner of the table */
     struct netlink diag;
+    bool counts;        /* the table bounds each share's connections */
     struct local local; /* of the one share that clients on this host may use */
 };
 
@@ -81,30 +82,39 @@ static int check_living(const struct firewall *firewall, const struct firewall_s
 }
 
 /* Adds one share to a transaction, and its own addresses to `local`, which must be empty. */
-static int put_share(struct transaction *transaction, const struct firewall_share *share,
-                     struct local *local)
+static int put_share(struct transaction *transaction, const struct firewall_settings *settings,
+                     const struct firewall_share *share, struct local *local)
 {
     if (!share->local) {
-        return share_rules_put(transaction, share, NULL);
+        return share_rules_put(transaction, settings, share, NULL);
     }
     if (local->count > 0) {
         return -EEXIST;
     }
     int error = local_gather(share, local);
-    return error != 0 ? error : share_rules_put(transaction, share, local);
+    return error != 0 ? error : share_rules_put(transaction, settings, share, local);
+}
+
+/* The settings by which the table is made: without a limit where the kernel cannot count. */
+static struct firewall_settings table_settings(const struct firewall *firewall)
+{
+    struct firewall_settings settings = firewall->settings;
+    settings.max_flows = firewall->counts ? settings.max_flows : 0;
+    return settings;
 }
 
 static int install_with(struct firewall *firewall, const struct firewall_share *shares,
                         uint32_t n_shares, uint32_t take_flags, uint32_t flags)
 {
+    const struct firewall_settings settings = table_settings(firewall);
     struct local local = {0};
     CLEANUP_TRANSACTION struct transaction transaction;
     transaction_begin(&transaction, &firewall->netfilter);
     table_replace(&transaction, take_flags, flags);
-    table_fill(&transaction, &firewall->settings);
+    table_fill(&transaction, &settings);
     int error = 0;
     for (uint32_t i = 0; i < n_shares && error == 0; i++) {
-        error = put_share(&transaction, &shares[i], &local);
+        error = put_share(&transaction, &settings, &shares[i], &local);
     }
     if (error == 0) {
         error = transaction_commit(&transaction, NULL);
@@ -123,6 +133,17 @@ static const struct {
     uint32_t take, flags;
 } attempts[] = {{TABLE_OWNED, TABLE_OWNED}, {0, TABLE_OWNED}, {0, 0}};
 
+static int install(struct firewall *firewall, const struct firewall_share *shares,
+                   uint32_t n_shares)
+{
+    int error = -EOPNOTSUPP;
+    for (size_t i = 0; i < ARRAY_SIZE(attempts) && error == -EOPNOTSUPP; i++) {
+        error = install_with(firewall, shares, n_shares, attempts[i].take, attempts[i].flags);
+    }
+    return error;
+}
+
+/* -ENOENT is the kernel's word for a kind of expression that it does not know. */
 int firewall_install(struct firewall *firewall, const struct firewall_share *shares,
                      uint32_t n_shares)
 {
@@ -132,11 +153,18 @@ int firewall_install(struct firewall *firewall, const struct firewall_share *sha
             return error;
         }
     }
-    int error = -EOPNOTSUPP;
-    for (size_t i = 0; i < ARRAY_SIZE(attempts) && error == -EOPNOTSUPP; i++) {
-        error = install_with(firewall, shares, n_shares, attempts[i].take, attempts[i].flags);
+    firewall->counts = firewall->settings.max_flows != 0;
+    int error = install(firewall, shares, n_shares);
+    if (error == -ENOENT && firewall->counts) {
+        firewall->counts = false;
+        error = install(firewall, shares, n_shares);
     }
     return error;
+}
+
+bool firewall_counts(const struct firewall *firewall)
+{
+    return firewall->counts;
 }
 
 int firewall_uninstall(struct firewall *firewall)
@@ -150,7 +178,8 @@ int firewall_uninstall(struct firewall *firewall)
 
 int firewall_check(struct firewall *firewall)
 {
-    return table_check(&firewall->netfilter);
+    const struct firewall_settings settings = table_settings(firewall);
+    return table_check(&firewall->netfilter, &settings);
 }
 
 /* An entry that an earlier holder of this mark left behind would be alive again. */
@@ -169,7 +198,7 @@ int firewall_share_add(struct firewall *firewall, const struct firewall_share *s
     struct local local = {0};
     CLEANUP_TRANSACTION struct transaction transaction;
     transaction_begin(&transaction, &firewall->netfilter);
-    error = put_share(&transaction, share, &local);
+    error = put_share(&transaction, &firewall->settings, share, &local);
     if (error == 0) {
         error = transaction_commit(&transaction, NULL);
     }

@@ -28,6 +28,8 @@ struct firewall_settings {
     uint8_t mark_prefix;           /* upper 8 bits of every mark of ours */
     struct firewall_range passive; /* ports of passive FTP data */
     uint32_t uid_first, uid_last;  /* all uids that shares may ever have */
+    uint16_t log_group;            /* of NFLOG; 0: nothing is logged */
+    uint32_t max_flows;            /* connections of one share at a time; 0: no limit */
 };
 
 enum firewall_helper { FIREWALL_HELPER_NONE, FIREWALL_HELPER_FTP, FIREWALL_HELPER_TFTP };
@@ -37,6 +39,7 @@ struct firewall_service {
     uint8_t transport; /* IPPROTO_TCP or IPPROTO_UDP */
     uint16_t public_port, instance_port;
     enum firewall_helper helper;
+    char name[16]; /* of the protocol, for log records; may be empty */
 };
 
 struct firewall_share {
@@ -57,9 +60,13 @@ void firewall_close(struct firewall *firewall);
 
 /* Replaces the whole table by the base rules and these shares, in one transaction. Owned and
  * persistent (NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST) where the kernel has that. The public UDP
- * ports are empty after it. */
+ * ports are empty after it. A kernel that cannot count connections (nft_connlimit) gets no limit of
+ * them; firewall_counts() says so then. */
 int firewall_install(struct firewall *firewall, const struct firewall_share *shares,
                      uint32_t n_shares);
+
+/* True when the installed table bounds the connections of each share. */
+bool firewall_counts(const struct firewall *firewall);
 
 /* Removes the table: for a broker that stops with no share alive. 0 also when it is not there. */
 int firewall_uninstall(struct firewall *firewall);

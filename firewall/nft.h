@@ -48,6 +48,10 @@ struct nft_term nft_ct_status(uint32_t mask, uint32_t); /* ct status & MASK == V
 struct nft_term nft_skuid_range(uint32_t, uint32_t);    /* meta skuid FIRST-LAST */
 struct nft_term nft_skuid_mark_not_in(const char *set); /* meta skuid . ct mark != @SET */
 struct nft_term nft_limit(uint32_t per_second);         /* limit rate N/second */
+struct nft_term nft_ct_state_new(void);                 /* ct state new */
+
+/* add @SET { ct mark ct count over N }: matches when more connections than N have this mark. */
+struct nft_term nft_mark_count_over(const char *set, uint32_t most);
 
 /* statements */
 struct nft_term nft_meta_mark_set_ct_mark(void);             /* meta mark set ct mark */
@@ -66,3 +70,6 @@ struct nft_term nft_accept(void);
 struct nft_term nft_drop(void);
 struct nft_term nft_goto(const char *chain);
 struct nft_term nft_jump(const char *chain);
+
+/* The chain to which a term goes or jumps; NULL for any other term. */
+const char *nft_target(const struct nft_term *term);

@@ -161,3 +161,8 @@ struct nft_term nft_jump(const char *chain)
 {
     return (struct nft_term){.add = add_verdict, .a = (uint32_t)NFT_JUMP, .name = chain};
 }
+
+const char *nft_target(const struct nft_term *term)
+{
+    return term->add == add_verdict ? term->name : NULL;
+}

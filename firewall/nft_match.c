@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
@@ -168,6 +169,45 @@ static void add_ct_status(struct nft_build *build, const struct nft_term *term)
 struct nft_term nft_ct_status(uint32_t mask, uint32_t value)
 {
     return (struct nft_term){.add = add_ct_status, .a = mask, .b = value};
+}
+
+static void add_ct_state_new(struct nft_build *build, const struct nft_term *term)
+{
+    const uint32_t nothing = 0;
+    (void)term;
+    nft_load_ct(build, NFT_CT_STATE, NFT_REG_1);
+    nft_mask_u32(build, NF_CT_STATE_BIT(IP_CT_NEW));
+    nft_compare(build, NFT_CMP_NEQ, &nothing, sizeof nothing);
+}
+
+struct nft_term nft_ct_state_new(void)
+{
+    return (struct nft_term){.add = add_ct_state_new};
+}
+
+/* The set has an element per mark, which keeps the connections counted under it; the kernel sweeps
+ * up those that have none any more. */
+static void add_mark_count_over(struct nft_build *build, const struct nft_term *term)
+{
+    nft_load_ct(build, NFT_CT_MARK, NFT_REG_1);
+    struct nftnl_expr *add = nft_expression(build, "dynset");
+    struct nftnl_expr *count = nftnl_expr_alloc("connlimit");
+    if (add == NULL || count == NULL) {
+        nftnl_expr_free(count);
+        build->failed = true;
+        return;
+    }
+    nftnl_expr_set_u32(count, NFTNL_EXPR_CONNLIMIT_COUNT, term->a);
+    nftnl_expr_set_u32(count, NFTNL_EXPR_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
+    nftnl_expr_set_str(add, NFTNL_EXPR_DYNSET_SET_NAME, term->name);
+    nftnl_expr_set_u32(add, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+    nftnl_expr_set_u32(add, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+    nftnl_expr_set(add, NFTNL_EXPR_DYNSET_EXPR, count, 0);
+}
+
+struct nft_term nft_mark_count_over(const char *set, uint32_t most)
+{
+    return (struct nft_term){.add = add_mark_count_over, .a = most, .name = set};
 }
 
 static void add_skuid_range(struct nft_build *build, const struct nft_term *term)

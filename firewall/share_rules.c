@@ -20,6 +20,7 @@
 #define TIMEOUT_DYING  60000 /* for elements that are taken away again in the same transaction */
 #define SHARE_UIDS_MAX 64
 #define SHARE_CLIENTS  4096
+#define LOG_RATE       10 /* records of a service a second */
 
 struct chain_name {
     char text[sizeof CHAIN_PREFIX + FIREWALL_NAME_MAX];
@@ -48,8 +49,11 @@ static bool uids_are_valid(const struct firewall_settings *settings,
 
 static bool service_is_valid(const struct firewall_service *service)
 {
+    size_t length = strnlen(service->name, sizeof service->name);
     return (service->transport == IPPROTO_TCP || service->transport == IPPROTO_UDP) &&
-           service->public_port != 0 && service->instance_port != 0;
+           service->public_port != 0 && service->instance_port != 0 &&
+           length < sizeof service->name &&
+           strspn(service->name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
 static bool client_is_valid(const struct prefix *client)
@@ -126,8 +130,24 @@ static void put_redirect(struct transaction *transaction, const char *chain, uin
     nft_add_rules(transaction, helper != NULL ? &with_helper : &plain, 1);
 }
 
-int share_rules_put(struct transaction *transaction, const struct firewall_share *share,
-                    const struct local *local)
+/* One record a connection, since only first packets meet a NAT chain; at most so many that a flood
+ * of connections is no flood of records. */
+static void put_log(struct transaction *transaction, const struct firewall_settings *settings,
+                    const char *chain, const char *id, const struct firewall_service *service)
+{
+    char prefix[128]; /* the kernel takes 127 bytes */
+    snprintf(prefix, sizeof prefix, "cdss-share %s %s ", id,
+             service->name[0] != '\0' ? service->name : "-");
+    const struct nft_rule rule = {
+        /* tcp dport 8080 limit rate 10/second log group 5 prefix "cdss-share 1f http " */
+        chain,
+        {nft_l4proto(service->transport), nft_dport(service->public_port), nft_limit(LOG_RATE),
+         nft_log(settings->log_group, prefix)}};
+    nft_add_rules(transaction, &rule, 1);
+}
+
+int share_rules_put(struct transaction *transaction, const struct firewall_settings *settings,
+                    const struct firewall_share *share, const struct local *local)
 {
     struct chain_name chain = chain_name(share);
     CLEANUP_ELEMENTS struct elements elements = {0};
@@ -138,6 +158,9 @@ int share_rules_put(struct transaction *transaction, const struct firewall_share
     }
     put_chain(transaction, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, chain.text, share->id);
     for (uint32_t i = 0; i < share->n_services; i++) {
+        if (settings->log_group != 0) {
+            put_log(transaction, settings, chain.text, share->id, &share->services[i]);
+        }
         put_redirect(transaction, chain.text, share->mark, &share->services[i]);
     }
     elements_put(transaction, &elements, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, chain.text);

@@ -10,8 +10,8 @@
 int share_rules_check(const struct firewall_settings *settings, const struct firewall_share *share);
 
 /* Messages that let the share live. Each fails the transaction (-EEXIST) when it is there. */
-int share_rules_put(struct transaction *transaction, const struct firewall_share *share,
-                    const struct local *local);
+int share_rules_put(struct transaction *transaction, const struct firewall_settings *settings,
+                    const struct firewall_share *share, const struct local *local);
 
 /* Transactions of their own; as the functions of firewall.h. */
 int share_rules_extend(struct netlink *netlink, const struct firewall_share *share,

@@ -22,45 +22,51 @@ enum { ORDER_MIXED = 0, ORDER_HOST = 1, ORDER_NETWORK = 2 };
 
 struct set_row {
     const char *name;
-    uint32_t flags, type, length, order;
+    uint32_t flags, type, length, order, most;
 };
 
 #define HOSTS    (NFT_SET_MAP | NFT_SET_TIMEOUT)
 #define NETWORKS (NFT_SET_MAP | NFT_SET_TIMEOUT | NFT_SET_INTERVAL)
 
 static const struct set_row sets[] = {
-    {SET_LIVE, NFT_SET_TIMEOUT, TYPE_MARK, 4, ORDER_HOST},
-    {SET_OWNER, NFT_SET_TIMEOUT, TYPE_UID_AND_MARK, 8, ORDER_MIXED},
-    {SET_PORTS, 0, TYPE_PORT, 2, ORDER_NETWORK},
-    {SET_PUBLIC_UDP, 0, TYPE_PORT, 2, ORDER_NETWORK},
-    {MAP_HOSTS4, HOSTS, TYPE_IPV4, 4, ORDER_NETWORK},
-    {MAP_HOSTS6, HOSTS, TYPE_IPV6, 16, ORDER_NETWORK},
-    {MAP_NETWORKS4, NETWORKS, TYPE_IPV4, 4, ORDER_NETWORK},
-    {MAP_NETWORKS6, NETWORKS, TYPE_IPV6, 16, ORDER_NETWORK},
-    {MAP_LOCAL4, HOSTS, TYPE_IPV4, 4, ORDER_NETWORK},
-    {MAP_LOCAL6, HOSTS, TYPE_IPV6, 16, ORDER_NETWORK},
+    {SET_LIVE, NFT_SET_TIMEOUT, TYPE_MARK, 4, ORDER_HOST, 0},
+    {SET_OWNER, NFT_SET_TIMEOUT, TYPE_UID_AND_MARK, 8, ORDER_MIXED, 0},
+    {SET_PORTS, 0, TYPE_PORT, 2, ORDER_NETWORK, 0},
+    {SET_PUBLIC_UDP, 0, TYPE_PORT, 2, ORDER_NETWORK, 0},
+    {MAP_HOSTS4, HOSTS, TYPE_IPV4, 4, ORDER_NETWORK, 0},
+    {MAP_HOSTS6, HOSTS, TYPE_IPV6, 16, ORDER_NETWORK, 0},
+    {MAP_NETWORKS4, NETWORKS, TYPE_IPV4, 4, ORDER_NETWORK, 0},
+    {MAP_NETWORKS6, NETWORKS, TYPE_IPV6, 16, ORDER_NETWORK, 0},
+    {MAP_LOCAL4, HOSTS, TYPE_IPV4, 4, ORDER_NETWORK, 0},
+    {MAP_LOCAL6, HOSTS, TYPE_IPV6, 16, ORDER_NETWORK, 0},
 };
 
-static const struct set_row transports = {"__set%d", NFT_SET_ANONYMOUS | NFT_SET_CONSTANT,
-                                          TYPE_PROTOCOL, 1, ORDER_MIXED};
+static const struct set_row transports = {
+    "__set%d", NFT_SET_ANONYMOUS | NFT_SET_CONSTANT, TYPE_PROTOCOL, 1, ORDER_MIXED, 0};
+
+/* Only where connections are counted: a mark comes in with a share's first connection. */
+static const struct set_row flows = {SET_FLOWS, NFT_SET_EVAL, TYPE_MARK, 4, ORDER_HOST, 65535};
 
 struct chain_row {
     const char *name;
-    uint32_t use;     /* rules in it and jumps to it, as the kernel counts */
     const char *type; /* NULL: not a base chain */
     uint32_t hook;
     int32_t priority;
 };
 
 static const struct chain_row chains[] = {
-    {.name = "pre", .use = 1, .type = "nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST - 10},
-    {.name = "out", .use = 1, .type = "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST - 10},
-    {.name = "remote", .use = 5},
-    {.name = "local", .use = 3},
-    {.name = "guard", .use = 5, .type = "filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER - 10},
-    {.name = "ours", .use = 7},
-    {.name = "egress", .use = 2, .type = "filter", NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER - 10},
-    {.name = "deny", .use = 9},
+    {.name = "pre", .type = "nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST - 10},
+    {.name = "out", .type = "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST - 10},
+    {.name = "remote"},
+    {.name = "local"},
+    {.name = "guard", .type = "filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER - 10},
+    {.name = "ours"},
+    {.name = "egress", .type = "filter", NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER - 10},
+    {.name = "source_route"},
+    {.name = "deny"},
+    {.name = "captured"},
+    {.name = "excess"},
+    {.name = "refuse"},
 };
 
 static void put_table(struct transaction *transaction, uint16_t type, uint16_t message_flags,
@@ -117,6 +123,9 @@ static void describe_set(struct nftnl_set *set, const struct set_row *row, uint3
     if (row->flags & NFT_SET_MAP) {
         nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, TYPE_VERDICT);
         nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, 0);
+    }
+    if (row->most != 0) {
+        nftnl_set_set_u32(set, NFTNL_SET_DESC_SIZE, row->most);
     }
     struct nftnl_udata_buf *user_data = nftnl_udata_buf_alloc(64);
     if (user_data != NULL) {
@@ -200,6 +209,9 @@ void table_fill(struct transaction *transaction, const struct firewall_settings 
     for (uint32_t i = 0; i < ARRAY_SIZE(sets); i++) {
         put_set(transaction, &sets[i], i + 1);
     }
+    if (settings->max_flows != 0) {
+        put_set(transaction, &flows, ARRAY_SIZE(sets) + 1);
+    }
     for (size_t i = 0; i < ARRAY_SIZE(chains); i++) {
         put_chain(transaction, &chains[i]);
     }
@@ -226,7 +238,7 @@ static void take_use(const struct nlmsghdr *message, void *user_data)
     nftnl_chain_free(chain);
 }
 
-static int check_chain(struct netlink *netlink, const struct chain_row *row)
+static int check_chain(struct netlink *netlink, const struct chain_row *row, uint32_t want)
 {
     _Alignas(struct nlmsghdr) char message[512];
     struct nftnl_chain *chain = nftnl_chain_alloc();
@@ -243,13 +255,13 @@ static int check_chain(struct netlink *netlink, const struct chain_row *row)
     if (error != 0) {
         return error;
     }
-    return use == row->use ? 0 : -ENOENT; /* emptied by `nft flush table` */
+    return use == want ? 0 : -ENOENT; /* emptied by `nft flush table` */
 }
 
-int table_check(struct netlink *netlink)
+int table_check(struct netlink *netlink, const struct firewall_settings *settings)
 {
     for (size_t i = 0; i < ARRAY_SIZE(chains); i++) {
-        int error = check_chain(netlink, &chains[i]);
+        int error = check_chain(netlink, &chains[i], base_use(settings, chains[i].name));
         if (error != 0) {
             return error;
         }

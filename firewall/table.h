@@ -11,6 +11,7 @@
 #define SET_OWNER      "owner"      /* uid . mark: who may send on flows of that mark */
 #define SET_PORTS      "ports"      /* instance ports bound now */
 #define SET_PUBLIC_UDP "public_udp" /* UDP ports that only clients may call */
+#define SET_FLOWS      "flows"      /* marks, each with its connections counted */
 #define MAP_HOSTS4     "h4"
 #define MAP_HOSTS6     "h6"
 #define MAP_NETWORKS4  "n4"
@@ -41,6 +42,9 @@ void table_fill(struct transaction *transaction, const struct firewall_settings 
 /* The rules alone (base.c); part of table_fill(). */
 void base_rules(struct transaction *transaction, const struct firewall_settings *settings);
 
+/* How often these rules use a chain, as the kernel counts: the rules in it and the jumps to it. */
+uint32_t base_use(const struct firewall_settings *settings, const char *chain);
+
 /* As firewall_uninstall() and firewall_check(). */
 int table_remove(struct netlink *netlink);
-int table_check(struct netlink *netlink);
+int table_check(struct netlink *netlink, const struct firewall_settings *settings);

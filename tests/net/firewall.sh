@@ -17,7 +17,7 @@ tool_start() {
     [ -x "$build_dir/tests/net/firewall_tool" ] || { not_ok "firewall_tool is built"; exit 1; }
     rm -f "$to" "$from"
     mkfifo "$to" "$from"
-    server_exec "$build_dir/tests/net/firewall_tool" 0x5b "$uid_first" "$uid_last" <"$to" >"$from" \
+    server_exec "$build_dir/tests/net/firewall_tool" 0x5b "$uid_first" "$uid_last" 5 100 <"$to" >"$from" \
         2>>"$environment_dir/tool.log" &
     tool_pid=$!
     background+=("$tool_pid")

@@ -69,7 +69,7 @@ static int add_service(struct share *share, const char *text)
     char name[4] = "", helper[8] = "";
     unsigned public_port, instance_port;
     if (share->share.n_services == SERVICES_MAX ||
-        sscanf(text, "%3[a-z]/%u/%u/%7s", name, &public_port, &instance_port, helper) < 3) {
+        sscanf(text, "%3[a-z]/%u/%u/%7[a-z]", name, &public_port, &instance_port, helper) < 3) {
         return -EINVAL;
     }
     share->services[share->share.n_services++] =
@@ -79,6 +79,8 @@ static int add_service(struct share *share, const char *text)
                                   .helper = strcmp(helper, "ftp") == 0    ? FIREWALL_HELPER_FTP
                                             : strcmp(helper, "tftp") == 0 ? FIREWALL_HELPER_TFTP
                                                                           : FIREWALL_HELPER_NONE};
+    snprintf(share->services[share->share.n_services - 1].name, sizeof share->services[0].name,
+             "%s", helper[0] != '\0' ? helper : "http");
     return 0;
 }
 
@@ -279,14 +281,17 @@ static int run(struct tool *tool, char *line)
 int main(int argc, char **argv)
 {
     static struct tool tool;
-    if (argc != 4) {
-        fprintf(stderr, "Usage: firewall_tool MARK-PREFIX FIRST-UID LAST-UID\n");
+    if (argc != 6) {
+        fprintf(stderr,
+                "Usage: firewall_tool MARK-PREFIX FIRST-UID LAST-UID LOG-GROUP MAX-FLOWS\n");
         return 2;
     }
     const struct firewall_settings settings = {.mark_prefix = (uint8_t)number(argv[1]),
                                                .passive = {30000, 31999},
                                                .uid_first = (uint32_t)number(argv[2]),
-                                               .uid_last = (uint32_t)number(argv[3])};
+                                               .uid_last = (uint32_t)number(argv[3]),
+                                               .log_group = (uint16_t)number(argv[4]),
+                                               .max_flows = (uint32_t)number(argv[5])};
     int error = firewall_open(&settings, &tool.firewall);
     if (error != 0) {
         fprintf(stderr, "firewall_tool: %s\n", strerror(-error));

@@ -57,7 +57,7 @@ static void default_places(void)
     CHECK(s.log_format == LOG_FORMAT_TEXT);
     CHECK(s.ports.first == 21000 && s.ports.last == 29999);
     CHECK(s.passive.first == 30000 && s.passive.last == 31999);
-    CHECK(s.mark_prefix == 0x5b);
+    CHECK(s.mark_prefix == 0x5b && s.nflog == 5 && s.max_flows == 2000);
     CHECK(s.n_public_ports == 1 && s.public_ports[0].port == 8080);
     CHECK_TEXT(s.public_ports[0].protocol.text, "http");
     check_words(&s.readers, "kernel fuseiso");
@@ -364,7 +364,7 @@ static void installed_uncommented(void)
     CHECK(settings_parse("cdss.conf", bare.data, bare.length, &s, &error) == 0);
     CHECK_TEXT(error.text, "");
     CHECK(is_default(&s));
-    CHECK(n_keys == 31 + 1 + 4); /* the table's, [ports] http, and [web] */
+    CHECK(n_keys == 33 + 1 + 4); /* the table's, [ports] http, and [web] */
 }
 
 static void loading(void)

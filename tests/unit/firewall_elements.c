@@ -87,10 +87,10 @@ static struct firewall_share share(void)
 {
     static struct prefix clients[2];
     static const struct firewall_service services[] = {
-        {IPPROTO_TCP, 8080, 21001, FIREWALL_HELPER_NONE},
-        {IPPROTO_TCP, 2049, 21002, FIREWALL_HELPER_NONE},
-        {IPPROTO_UDP, 2049, 21002, FIREWALL_HELPER_NONE},
-        {IPPROTO_TCP, 111, 21002, FIREWALL_HELPER_NONE},
+        {IPPROTO_TCP, 8080, 21001, FIREWALL_HELPER_NONE, "nfs"},
+        {IPPROTO_TCP, 2049, 21002, FIREWALL_HELPER_NONE, "nfs"},
+        {IPPROTO_UDP, 2049, 21002, FIREWALL_HELPER_NONE, "nfs"},
+        {IPPROTO_TCP, 111, 21002, FIREWALL_HELPER_NONE, "nfs"},
     };
     clients[0] = prefix("10.0.0.1");
     clients[1] = prefix("fd00::/64");

@@ -17,7 +17,7 @@ static struct firewall_service service;
 static struct firewall_share good(void)
 {
     client = (struct prefix){.address = {AF_INET, {10, 0, 0, 1}}, .length = 32};
-    service = (struct firewall_service){IPPROTO_TCP, 8080, 21001, FIREWALL_HELPER_FTP};
+    service = (struct firewall_service){IPPROTO_TCP, 8080, 21001, FIREWALL_HELPER_FTP, "http"};
     return (struct firewall_share){.id = "0123456789abcdef",
                                    .mark = 0x5b000001,
                                    .uid_first = 2100003996,
@@ -79,6 +79,10 @@ static void clients_and_services(void)
     REFUSED(service.transport = IPPROTO_ICMP);
     REFUSED(service.public_port = 0);
     REFUSED(service.instance_port = 0);
+    REFUSED(service.name[0] = '"');
+    REFUSED(service.name[0] = ' ');
+    REFUSED(service.name[0] = '\n');
+    REFUSED(memset(service.name, 'a', sizeof service.name)); /* no NUL */
 }
 
 /* Walks the bytes of a transaction as the kernel does. */
@@ -88,7 +92,7 @@ static void frame(void)
     struct netlink netlink = {.sequence = 41};
     CLEANUP_TRANSACTION struct transaction transaction;
     transaction_begin(&transaction, &netlink);
-    CHECK(share_rules_put(&transaction, &share, NULL) == 0);
+    CHECK(share_rules_put(&transaction, &settings, &share, NULL) == 0);
     CHECK(text_ok(&transaction.bytes));
     /* the chain, its rule, then client, live mark, port and four owners */
     CHECK(transaction.count == 1 + 1 + 1 + 1 + 1 + 4 && transaction.first == 42);
