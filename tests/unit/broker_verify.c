@@ -30,7 +30,7 @@ static const char *const of_secret[] = {
     "$6$" SHA512, "$5$g9lRz4SMa9zxFyhJ$BwgRyUEc1BgAh2RqYhjfVKHbPOxooih4aluKoB6HcT/",
     "$2b$04$O1U6dxUkgP.B/csYZdOOe.y9QvfaMDdRBPAcqKcoqQkEGhnPpJHMK",
     "$gy$j9T$6WSV5Y7XOcW0efdvmBjFI1$18CqdDY1BktbexREriqSK//ER24SqsmxjGeubxeu.L3"};
-#define ROUNDS  "$6$rounds=999999999$" SHA512
+static const char rounds[] = "$6$rounds=999999999$" SHA512;
 #define QUICK   of_secret[2]
 #define FOREVER "$2b$31$O1U6dxUkgP.B/csYZdOOe.y9QvfaMDdRBPAcqKcoqQkEGhnPpJHMK"
 
@@ -274,7 +274,7 @@ static void hostile_hashes_cost_no_more_than_the_limits(void)
 {
     static const char *const hashes[] = {
         FOREVER,
-        ROUNDS,
+        rounds,
         "$y$jFT$6WSV5Y7XOcW0efdvmBjFI1$5lTZZBUvVt4jZSO/8sx8YrhwVIp0L7qBwUm238DOmN.",
         "$y$jzT$6WSV5Y7XOcW0efdvmBjFI1$5lTZZBUvVt4jZSO/8sx8YrhwVIp0L7qBwUm238DOmN.",
         "$7$zU..../....6WSV5Y7XOcW0efdvmBjFI1$5lTZZBUvVt4jZSO/8sx8YrhwVIp0L7qBwUm238DOmN.",
