@@ -169,6 +169,15 @@ int settings_load(const char *path, struct settings *ret, struct conf_error *ret
     return settings_parse(path, text, length, ret, ret_error);
 }
 
+void settings_each_key(void (*visit)(const struct conf_key *row, const char *value,
+                                     void *user_data),
+                       void *user_data)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        visit(&keys[i], defaults[i], user_data);
+    }
+}
+
 bool settings_has_word(const struct settings_words *words, const char *word)
 {
     for (uint32_t i = 0; i < words->count; i++) {

@@ -95,4 +95,10 @@ uint32_t settings_uid_blocks(const struct settings *settings);
 /* The uid behind the last block, under which passwords are checked and nothing else runs. */
 uint32_t settings_verify_uid(const struct settings *settings);
 
+/* Calls `visit` for each key with its default: [ports], where any protocol is a key, left out, and
+ * of [web] only what the broker reads. For what must say the same as the table: the manual. */
+void settings_each_key(void (*visit)(const struct conf_key *row, const char *value,
+                                     void *user_data),
+                       void *user_data);
+
 bool settings_has_word(const struct settings_words *words, const char *word);

@@ -258,7 +258,7 @@ static int set_command(const struct conf_key *row, const char *value, void *targ
 }
 
 #define FIELD(name) offsetof(struct definition, name)
-static const struct conf_key keys[] = {
+const struct conf_key definition_keys[] = {
     {"server", "name", set_protocol, FIELD(name), 0, 0},
     {"server", "title", conf_set_text, FIELD(title), 1, sizeof((struct definition *)0)->title - 1},
     {"server", "order", conf_set_uint32, FIELD(order), 0, 1000000},
@@ -274,12 +274,13 @@ static const struct conf_key keys[] = {
     {"server", "max_processes", conf_set_uint32, FIELD(max_processes), 1, DEFINITION_PROCESSES},
 };
 #undef FIELD
+const size_t definition_keys_count = ARRAY_SIZE(definition_keys);
 
 /* ---- one file ---- */
 
 struct reading {
     struct definition *definition;
-    uint32_t seen; /* a bit for each row of keys[] */
+    uint32_t seen; /* a bit for each row of definition_keys[] */
 };
 
 static int add_show(struct definition *definition, const char *label, const char *value, char *why,
@@ -310,8 +311,9 @@ static int add_show(struct definition *definition, const char *label, const char
 static int refuse_second(struct reading *reading, const char *section, const char *key, char *why,
                          size_t why_size)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        if (strcmp(keys[i].section, section) != 0 || strcmp(keys[i].key, key) != 0) {
+    for (size_t i = 0; i < ARRAY_SIZE(definition_keys); i++) {
+        if (strcmp(definition_keys[i].section, section) != 0 ||
+            strcmp(definition_keys[i].key, key) != 0) {
             continue;
         }
         if (reading->seen & (UINT32_C(1) << i)) {
@@ -333,8 +335,8 @@ static int read_key(const char *section, const char *key, const char *value, voi
     if (r < 0) {
         return r;
     }
-    return conf_apply(keys, ARRAY_SIZE(keys), section, key, value, reading->definition, why,
-                      why_size);
+    return conf_apply(definition_keys, ARRAY_SIZE(definition_keys), section, key, value,
+                      reading->definition, why, why_size);
 }
 
 static bool ports_are_all(const struct definition *definition, uint8_t transport)
@@ -373,8 +375,8 @@ static const char *check_whole(const struct definition *definition, const char *
 
 static bool was_given(const struct reading *reading, const char *key)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        if (strcmp(keys[i].key, key) == 0) {
+    for (size_t i = 0; i < ARRAY_SIZE(definition_keys); i++) {
+        if (strcmp(definition_keys[i].key, key) == 0) {
             return reading->seen & (UINT32_C(1) << i);
         }
     }

@@ -64,6 +64,10 @@ struct definitions {
     uint32_t count;
 };
 
+/* The keys of [server] (for the reader of files, and the test of the page that describes them). */
+extern const struct conf_key definition_keys[];
+extern const size_t definition_keys_count;
+
 /* Reads every folder of `directory` that has a server.conf. 0 or a negative errno with *ret_error
  * filled (file, line, reason). *ret is freed with definitions_free(). */
 int definitions_load(const char *directory, struct definitions **ret, struct conf_error *ret_error);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Reads the sources with clang-format, clang-tidy, cppcheck and shellcheck, and looks for calls that
-# this code base does without. Prints "ok NAME" or "not ok NAME" for each, with what was found.
+# Reads the sources with clang-format, clang-tidy, cppcheck, shellcheck and mandoc, and looks for
+# calls that this code base does without. Prints "ok NAME" or "not ok NAME" for each, with what was found.
 #
-#   tests/lint.sh [CHECK...]       CHECK: layout calls release tidy cppcheck shell (default: all)
+#   tests/lint.sh [CHECK...]       CHECK: layout calls release tidy cppcheck shell man (default: all)
 #
 # clang-tidy needs a compile database: build/lint, made here (configured, and no more than the
 # header with the version is built).
@@ -109,7 +109,15 @@ check_shell() {
     scripts | xargs shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR
 }
 
-declare -A tool=([layout]=clang-format [tidy]=clang-tidy [cppcheck]=cppcheck [shell]=shellcheck)
+# The pages as they are installed: two of them are made when the build is configured here.
+check_man() {
+    cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug >/dev/null &&
+        cmake --build "$build" --target manual >/dev/null &&
+        mandoc -T lint -W warning docs/man/*.[1-8] "$build"/docs/man/*.[1-8]
+}
+
+declare -A tool=([layout]=clang-format [tidy]=clang-tidy [cppcheck]=cppcheck [shell]=shellcheck
+    [man]=mandoc)
 
 run() { # CHECK
     if ! command -v "${tool[$1]:-grep}" >/dev/null; then
@@ -126,7 +134,7 @@ run() { # CHECK
     fi
 }
 
-[ $# -gt 0 ] || set -- layout calls release tidy cppcheck shell
+[ $# -gt 0 ] || set -- layout calls release tidy cppcheck shell man
 for check; do
     run "$check"
 done

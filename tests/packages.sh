@@ -2,7 +2,7 @@
 # Installs the Debian packages that building, the demo and the tests need; only those that are
 # missing, and such that no daemon of theirs starts or stays enabled on this machine.
 #
-#   tests/packages.sh [--list] [build|servers|clients|images|lint|fuzz]...   (default: all of them)
+#   tests/packages.sh [--list] [build|servers|clients|images|lint|fuzz|package]...   (default: all of them)
 #
 # How: while apt runs, /usr/sbin/policy-rc.d forbids every start; what the packages enabled for the
 # next boot is disabled again afterwards. Packages that were there before keep their state. Packages
@@ -22,10 +22,11 @@ declare -A packages=(
     [clients]="iproute2 nftables conntrack procps curl lftp tftp-hpa atftp rsync python3 sqlite3
                util-linux"
     [images]="xorriso squashfs-tools erofs-utils genisoimage udftools e2fsprogs dosfstools"
-    [lint]="clang-format clang-tidy shellcheck cppcheck"
+    [lint]="clang-format clang-tidy shellcheck cppcheck mandoc"
     [fuzz]="clang llvm libclang-rt-dev"
+    [package]="dpkg-dev debhelper debootstrap lintian systemd util-linux"
 )
-purposes=(build servers clients images lint fuzz)
+purposes=(build servers clients images lint fuzz package)
 unpacked="grub-rescue-pc ipxe memtest86+"
 
 policy=/usr/sbin/policy-rc.d
