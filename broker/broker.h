@@ -30,6 +30,7 @@ struct broker {
     struct loop_watch *registry_watch;
     struct firewall *firewall;
     struct cgroups *cgroups;
+    bool can_fence; /* the sockets of a share's processes (fence.h) */
     struct sandbox_template *sandboxes;
     struct gallery *gallery;
     struct verify *verify; /* checks passwords */

@@ -236,6 +236,16 @@ bool cgroups_limit_processes(const struct cgroups *cgroups)
     return false;
 }
 
+bool cgroups_unified(const struct cgroups *cgroups)
+{
+    for (size_t i = 0; i < cgroups->count; i++) {
+        if (cgroups->items[i].v2) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- a share's group --- */
 
 static int limit(const struct hierarchy *hierarchy, int group, const struct cgroup_limits *limits)

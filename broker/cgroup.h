@@ -26,6 +26,7 @@ int cgroups_open(const char *above, struct cgroups **ret);
 void cgroups_close(struct cgroups *cgroups); /* removes OURS where it is empty */
 bool cgroups_limit_memory(const struct cgroups *cgroups);
 bool cgroups_limit_processes(const struct cgroups *cgroups);
+bool cgroups_unified(const struct cgroups *cgroups); /* cgroup_create() gives a descriptor */
 /* A descriptor for CLONE_INTO_CGROUP, or -1 where only v1 is there. Owned by the caller. */
 int cgroup_create(struct cgroups *cgroups, const char *id, const struct cgroup_limits *limits,
                   int *ret_v2_fd);

@@ -4,6 +4,7 @@
 #include "daemon_steps.h"
 
 #include "control.h"
+#include "fence.h"
 #include "log.h"
 #include "recover.h"
 #include "share.h"
@@ -33,6 +34,14 @@ int daemon_start_cgroups(struct broker *broker, char *why, size_t why_size)
         log_write(LOG_LEVEL_WARN, "broker.cgroups", NULL,
                   "no control group bounds the memory and processes of shares here; "
                   "cdss doctor says what to do");
+    }
+    r = cgroups_unified(broker->cgroups) ? fence_probe() : -ENOENT;
+    broker->can_fence = r == 0;
+    if (r < 0) {
+        log_write(LOG_LEVEL_WARN, "broker.fence", NULL,
+                  "the kernel does not hold the sockets of shares to their own flows here: %s; "
+                  "cdss doctor says what to do",
+                  r == -ENOENT ? "there is no unified control group" : strerror(-r));
     }
     return 0;
 }

@@ -16,6 +16,7 @@ const struct doctor_check doctor_checks[] = {
     {"capabilities", doctor_check_capabilities},
     {"user-namespaces", doctor_check_user_namespaces},
     {"cgroups", doctor_check_cgroups},
+    {"fence", doctor_check_fence},
     {"loop-devices", doctor_check_loop},
     {"filesystems", doctor_check_filesystems},
     {"private-files", doctor_check_idmap},

@@ -14,6 +14,7 @@ DOCTOR_CHECK(kernel);
 DOCTOR_CHECK(capabilities);
 DOCTOR_CHECK(user_namespaces);
 DOCTOR_CHECK(cgroups);
+DOCTOR_CHECK(fence);
 /* doctor_mount.c */
 DOCTOR_CHECK(loop);
 DOCTOR_CHECK(filesystems);

@@ -1,6 +1,7 @@
 /* The kernel and what we may do in it: proc(5), capabilities(7), cgroups(7), namespaces(7). */
 #include "cleanup.h"
 #include "doctor_checks.h"
+#include "fence.h"
 
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -161,4 +162,35 @@ enum doctor_result doctor_check_cgroups(const struct doctor *doctor, struct text
     return doctor_say(says, unified ? DOCTOR_OK : DOCTOR_NOTE,
                       "shares are bounded in memory and processes by cgroup %s",
                       unified ? "v2" : "v1 hierarchies; v2 would be one hierarchy for all");
+}
+
+static bool is_unified(char *line, void *user_data)
+{
+    (void)user_data;
+    return strstr(line, " - cgroup2 ") != NULL;
+}
+
+enum doctor_result doctor_check_fence(const struct doctor *doctor, struct text *says)
+{
+    CLEANUP_FREE char *mounts = doctor_read(doctor, "/proc/self/mountinfo");
+    if (mounts == NULL || !doctor_each_line(mounts, is_unified, NULL)) {
+        return doctor_say(says, DOCTOR_WARN,
+                          "no cgroup2 is mounted: a server that has been taken over could take "
+                          "ports of others; mount cgroup2 on /sys/fs/cgroup");
+    }
+    if (!doctor->live || !doctor->privileged) {
+        return doctor_say(says, DOCTOR_NOTE,
+                          "whether the kernel can hold the sockets of a share to its own flows is "
+                          "for root to see");
+    }
+    int r = fence_probe();
+    if (r < 0) {
+        return doctor_say(says, DOCTOR_WARN,
+                          "this kernel lets us load no programs for control groups (%s): a server "
+                          "that has been taken over could take ports of others; use a kernel with "
+                          "CONFIG_CGROUP_BPF, and no container",
+                          strerror(-r));
+    }
+    return doctor_say(says, DOCTOR_OK,
+                      "the kernel holds the sockets of each share to its own flows and ports");
 }

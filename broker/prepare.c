@@ -126,6 +126,7 @@ static struct job make_job(int fd, struct share *share)
                         .preparation = share->preparation,
                         .fd = fd,
                         .n_images = share->preparation->n_images,
+                        .group_fd = -1,
                         .deadline_fd = -1,
                         .control_fd = -1,
                         .status_fd = -1,

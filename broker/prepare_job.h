@@ -1,8 +1,8 @@
 /*
  * What the files of the preparing worker share: prepare.c (the conversation and its order),
  * prepare_images.c (images, tree), prepare_plan.c (the supervisor's plan and the servers'
- * configurations), prepare_sandbox.c (ports, run directory, sandbox, readiness), prepare_readers.c
- * (FUSE readers, images for a live sandbox).
+ * configurations), prepare_ports.c (control group, ports), prepare_sandbox.c (run directory,
+ * sandbox, readiness), prepare_readers.c (FUSE readers, images for a live sandbox).
  *
  * Every step returns 0, or a negative errno after job_fail() has said what a person should know.
  */
@@ -30,6 +30,7 @@ struct job {
     struct job_image images[PREPARE_IMAGES_MAX];
     uid_t owner; /* of the files; becomes the share's own user */
     gid_t group;
+    int group_fd; /* the share's control group in the unified hierarchy; -1 where there is none */
     struct ports_bound ports[PREPARE_PROTOCOLS_MAX];
     int deadline_fd, control_fd, status_fd;
     int ready_read_fd, ready_write_fd;
@@ -64,8 +65,11 @@ void job_free_plan(struct job_plan *plan);
 /* The service that reads one image through FUSE; its descriptor is filled in by the sandbox. */
 int job_reader(const struct job_image *image, struct supervisor_service *ret);
 
+/* prepare_ports.c */
+int job_bind_ports(struct job *job); /* makes the group, too */
+int job_fence(struct job *job);      /* behind the ports: nothing is bound in the group any more */
+
 /* prepare_sandbox.c */
-int job_bind_ports(struct job *job);
 int job_start_sandbox(struct job *job);
 int job_await_ready(struct job *job);
 

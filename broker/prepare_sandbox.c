@@ -20,43 +20,6 @@
 
 #define READY_MS  30000
 #define READER_MS 10000
-#define SHARE_MEMORY                                                                               \
-    (512ull * 1024 * 1024) /* page cache of the files read counts, and gives way                   \
-                            */
-#define SHARE_PROCESSES 256
-
-/* -- ports -- */
-
-int job_bind_ports(struct job *job)
-{
-    const struct settings *settings = &job->broker->settings;
-    const struct registry_share *row = &job->share->row;
-
-    for (uint32_t i = 0; i < row->n_protocols; i++) {
-        const struct definition *definition =
-            definitions_find(job->broker->definitions, row->protocols[i].name.text);
-        struct ports_request request = {.first = settings->ports.first,
-                                        .last = settings->ports.last,
-                                        .uid = row->uid_first + 2,
-                                        .mark = row->mark};
-        for (uint32_t j = 0; j < definition->n_ports; j++) {
-            request.tcp |= definition->ports[j].transport == IPPROTO_TCP;
-            request.udp |= definition->ports[j].transport == IPPROTO_UDP;
-        }
-        int r = ports_bind(&request, &job->ports[i]);
-        if (r == -EADDRINUSE) {
-            return job_fail(job, r, "",
-                            "No port of [network] ports=%u-%u is free for %s; nothing was shared.",
-                            settings->ports.first, settings->ports.last, definition->name.text);
-        }
-        if (r < 0) {
-            return job_fail(job, r, "", "No port could be bound for %s: %s; nothing was shared.",
-                            definition->name.text, strerror(-r));
-        }
-        STOPPING_POINT("create.port_bound");
-    }
-    return 0;
-}
 
 /* -- RUN/shares/ID -- */
 
@@ -203,8 +166,6 @@ static int start(struct job *job, const struct job_plan *plan)
 
 int job_start_sandbox(struct job *job)
 {
-    const struct cgroup_limits limits = {.memory = SHARE_MEMORY, .processes = SHARE_PROCESSES};
-    CLEANUP_CLOSE int group = -1;
     struct job_plan plan = {0};
 
     int r = make_run_directory(job);
@@ -212,13 +173,8 @@ int job_start_sandbox(struct job *job)
         return job_fail(job, r, "", "The share's run directory could not be made: %s.",
                         strerror(-r));
     }
-    r = cgroup_create(job->broker->cgroups, job->share->row.id, &limits, &group);
-    if (r < 0) {
-        return job_fail(job, r, "", "The share's control group could not be made: %s.",
-                        strerror(-r));
-    }
-    STOPPING_POINT("create.group_made");
     r = job_make_plan(job, &plan);
+    r = r < 0 ? r : job_fence(job);
     if (r == 0) {
         r = start(job, &plan);
         STOPPING_POINT("create.sandbox_started");

@@ -20,15 +20,15 @@
 
 /* RLIMIT_CORE of 1 and not 0: too short for a file, and the one value that also keeps core(5) from
  * handing what a stranger crashed to a program that runs as root outside (the filter keeps it so).
- */
+ * Pending signals, and with them timers, count for the host's root as well, who made the user
+ * namespace: a share must not use up his. */
 static const struct {
     __rlimit_resource_t resource;
     rlim_t limit;
-} limits[] = {{RLIMIT_CORE, 1},
-              {RLIMIT_NOFILE, 4096},
-              {RLIMIT_NPROC, 512},
-              {RLIMIT_MEMLOCK, 64 * 1024},
-              {RLIMIT_MSGQUEUE, 0}};
+} limits[] = {{RLIMIT_CORE, 1},     {RLIMIT_NOFILE, 4096},
+              {RLIMIT_NPROC, 512},  {RLIMIT_MEMLOCK, 64 * 1024},
+              {RLIMIT_MSGQUEUE, 0}, {RLIMIT_SIGPENDING, 256},
+              {RLIMIT_NICE, 0},     {RLIMIT_RTPRIO, 0}};
 
 static _Noreturn void give_up(const struct sandbox_birth *birth, enum sandbox_step step,
                               uint32_t image, int error)
@@ -84,7 +84,7 @@ static int begin(void)
 static void attach_mounts(const struct sandbox_birth *birth)
 {
     const struct sandbox_mounts *mounts = &birth->mounts;
-    check(birth, STEP_PROC, sandbox_mounts_proc());
+    check(birth, STEP_PROC, SANDBOX_HAS_PROC ? sandbox_mounts_proc() : 0);
     check(birth, STEP_VAR, sandbox_mounts_attach(mounts->var, AT_FDCWD, "/var"));
     check(birth, STEP_TREE, sandbox_mounts_attach(mounts->tree, AT_FDCWD, SANDBOX_TREE));
     for (uint32_t i = 0; i < mounts->n_images; i++) {

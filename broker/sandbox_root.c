@@ -24,17 +24,15 @@
 
 #define TEMPLATE_SIZE "32m" /* a bound, not a reservation */
 
-static const char *const directories[] = {"bin", "dev",       "etc", "libexec", "proc",
-                                          "srv", "srv/share", "usr", "var"};
+static const char *const directories[] = {"bin",  "dev",       "etc", "libexec",
+#if SANDBOX_HAS_PROC
+                                          "proc",
+#endif
+                                          "srv",  "srv/share", "usr", "var"};
 
 static const struct {
     const char *name, *target;
-} links[] = {{"run", "var/run"},
-             {"tmp", "var/tmp"},
-             {"dev/fd", "../proc/self/fd"},
-             {"dev/stdin", "../proc/self/fd/0"},
-             {"dev/stdout", "../proc/self/fd/1"},
-             {"dev/stderr", "../proc/self/fd/2"}};
+} links[] = {{"run", "var/run"}, {"tmp", "var/tmp"}};
 
 static const struct {
     const char *name;

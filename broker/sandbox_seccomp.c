@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -37,6 +38,8 @@ static const char *const denied[] = {
     "request_key", "keyctl", "userfaultfd", "memfd_secret", "lookup_dcookie", "nfsservctl",
     "modify_ldt", "uselib", "ustat", "sysfs", "_sysctl", "mbind", "set_mempolicy",
     "set_mempolicy_home_node", "vm86", "vm86old",
+    /* what counts for the host's root as well, who made the user namespace */
+    "inotify_init", "inotify_init1",
     /* the machine */
     "reboot", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
     "create_module", "query_module", "get_kernel_syms", "settimeofday", "clock_settime",
@@ -109,6 +112,47 @@ static int deny_leases(scmp_filter_ctx filter)
 {
     return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, F_SETLEASE));
+}
+
+/* The sockets that a server inherits belong to the host's network, also in a server that has none:
+ * they would tell the host's interfaces and addresses (netdevice(7), requests 0x8910 to 0x89ff). */
+static int deny_interfaces(scmp_filter_ctx filter)
+{
+    static const struct {
+        scmp_datum_t mask, value;
+    } ranges[] = {
+        {0xfffffff0u, 0x8910}, {0xffffffe0u, 0x8920}, {0xffffffc0u, 0x8940}, {0xffffff80u, 0x8980}};
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(ranges) && r == 0; i++) {
+        r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, ranges[i].mask, ranges[i].value));
+    }
+    return r;
+}
+
+/* Groups that the host would join for a server, in the sight of its network, and protocols on top
+ * of TCP, which are large and which no server here needs. */
+static int deny_options(scmp_filter_ctx filter)
+{
+    static const struct {
+        unsigned level, option;
+    } options[] = {{IPPROTO_IP, IP_ADD_MEMBERSHIP},
+                   {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP},
+                   {IPPROTO_IP, MCAST_JOIN_GROUP},
+                   {IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP},
+                   {IPPROTO_IPV6, IPV6_JOIN_GROUP},
+                   {IPPROTO_IPV6, IPV6_JOIN_ANYCAST},
+                   {IPPROTO_IPV6, MCAST_JOIN_GROUP},
+                   {IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP},
+                   {IPPROTO_TCP, TCP_ULP}};
+    const scmp_datum_t mask = 0xffffffffu;
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(options) && r == 0; i++) {
+        r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setsockopt), 2,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, mask, options[i].level),
+                             SCMP_A2(SCMP_CMP_MASKED_EQ, mask, options[i].option));
+    }
+    return r;
 }
 
 /* The limit on core dumps stays what it is: below it, core(5) would run its handler outside. Done
@@ -194,6 +238,7 @@ static int fill(scmp_filter_ctx filter, enum sandbox_network network)
         deny_named,      deny_youngest,
         deny_namespaces, deny_terminals,
         deny_leases,     deny_core_limit,
+        deny_interfaces, deny_options,
         restrict_pairs,  network == SANDBOX_NETWORK_HOST ? restrict_host : restrict_none};
     int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0) { /* a binary tree; without it every call would pass the whole list */

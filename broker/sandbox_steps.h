@@ -17,6 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* There is no /proc in a sandbox: with the host's network it would show all connections, neighbours
+ * and routes of the host, in /proc/PID/net, whatever its mount options. But the runtime of
+ * AddressSanitizer cannot start without it. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANDBOX_HAS_PROC 1
+#else
+#define SANDBOX_HAS_PROC 0
+#endif
+
 struct sandbox_template {
     /* A mount namespace with the template root and nothing else, from which each sandbox's
      * namespace is copied: it never sees the host's mounts, nor the images of other shares. */

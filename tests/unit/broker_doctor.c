@@ -121,6 +121,9 @@ static void test_cgroups(void)
     CHECK(says("cgroups", DOCTOR_WARN, "for processes"));
     put("proc/self/mountinfo", V2 V1, 0644);
     CHECK(says("cgroups", DOCTOR_NOTE, "v1 hierarchies"));
+    CHECK(says("fence", DOCTOR_NOTE, "for root to see"));
+    put("proc/self/mountinfo", V1, 0644);
+    CHECK(says("fence", DOCTOR_WARN, "no cgroup2"));
     root_remove();
 }
 

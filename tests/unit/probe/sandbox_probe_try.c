@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -52,6 +54,7 @@ CALL(perf_event_open, SYS_perf_event_open, NULL, 0, 0, 0, 0)
 CALL(keyctl, SYS_keyctl, 0, 0)
 CALL(add_key, SYS_add_key, "user", "x", "x", 1, -1)
 CALL(userfaultfd, SYS_userfaultfd, 1)
+CALL(inotify, SYS_inotify_init1, 0)
 CALL(open_by_handle_at, SYS_open_by_handle_at, -1, NULL, 0)
 CALL(name_to_handle_at, SYS_name_to_handle_at, -1, "", NULL, NULL, 0)
 CALL(reboot, SYS_reboot, 0, 0, 0, NULL)
@@ -99,6 +102,12 @@ static int try_clone_user(void)
     }
     return pid < 0 ? errno : 0;
 }
+
+/* Descriptor 0 is no socket: what is refused is refused by the filter, not by the socket. */
+CALL(interfaces, SYS_ioctl, 0, SIOCGIFCONF, NULL)
+CALL(multicast, SYS_setsockopt, 0, IPPROTO_IP, IP_ADD_MEMBERSHIP, NULL, 0)
+CALL(multicast6, SYS_setsockopt, 0, IPPROTO_IPV6, IPV6_JOIN_GROUP, NULL, 0)
+CALL(ulp, SYS_setsockopt, 0, IPPROTO_TCP, TCP_ULP, "tls", 3)
 
 static int try_ptrace(void)
 {
@@ -193,7 +202,11 @@ static const struct {
     TRY(chown_foreign),
     TRY(clone_user),
     TRY(ptrace),
-
+    TRY(inotify),
+    TRY(interfaces),
+    TRY(multicast),
+    TRY(multicast6),
+    TRY(ulp),
     TRY(crash),
     TRY(core_limit),
     TRY(pair_stream),

@@ -154,7 +154,7 @@ def clone_with(flag):
 def others():
     own = os.getpid()
     found = {}
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if name.isdigit() and int(name) != own:
             try:
                 with open("/proc/%s/cmdline" % name, "rb") as file:
@@ -189,7 +189,7 @@ def processes(values):
         attempt("process_vm_readv of a supervisor",
                 lambda: checked(libc.process_vm_readv(pid, b"\0" * 16, 1, b"\0" * 16, 1, 0)))
         attempt("a descriptor of a supervisor", steal_descriptor, pid)
-    for line in open("/proc/self/mountinfo"):
+    for line in open("/proc/self/mountinfo") if os.path.isdir("/proc") else ():
         words = line.split()
         if any(word in line for word in values["host_words"].split(",")):
             say("BROKE a path of the host in mountinfo: %s" % " ".join(words[3:5]))
