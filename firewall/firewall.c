@@ -232,7 +232,23 @@ int firewall_share_end(struct firewall *firewall, const struct firewall_share *s
 int firewall_share_reset(struct firewall *firewall, const struct firewall_share *share)
 {
     int error = share_rules_check(&firewall->settings, share);
-    return error != 0 ? error : sockets_reset(&firewall->diag, share);
+    return error != 0 ? error : sockets_reset(&firewall->diag, share, NULL);
+}
+
+/* In the order of an end: nothing new, then the connections, whose resets need their flows. */
+int firewall_share_release(struct firewall *firewall, const struct firewall_share *share,
+                           const struct prefix *client)
+{
+    int error = share_rules_check(&firewall->settings, share);
+    if (error == 0) {
+        error = share_rules_release(&firewall->netfilter, share, client);
+    }
+    if (error != 0) {
+        return error;
+    }
+    int reset = sockets_reset(&firewall->diag, share, client);
+    int flushed = conntrack_flush_client(&firewall->netfilter, share->mark, client);
+    return reset != 0 ? reset : flushed;
 }
 
 /* The entries go even when the table cannot be changed. */

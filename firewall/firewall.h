@@ -82,6 +82,13 @@ int firewall_share_add(struct firewall *firewall, const struct firewall_share *s
 /* Gives all elements of a live share a new timeout (share->timeout_ms). -ENOENT: it has ended. */
 int firewall_share_extend(struct firewall *firewall, const struct firewall_share *share);
 
+/* One of the clients leaves a live share (which still names it, and is not `local`): one
+ * transaction takes its element, then its TCP connections are reset and its conntrack entries
+ * deleted. Nothing of the other clients is touched. 0 also when it is gone; an error of the second
+ * or third step is told though the first is done. */
+int firewall_share_release(struct firewall *firewall, const struct firewall_share *share,
+                           const struct prefix *client);
+
 /* First step of ending: one transaction takes client elements, live mark, chain and ports; the
  * owner elements stay. 0 also when the kernel had expired some or all of it, or it was never there.
  */

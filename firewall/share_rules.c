@@ -233,6 +233,17 @@ static int take_away_ours(struct netlink *netlink, struct elements *elements, co
     return error;
 }
 
+/* -EEXIST: it has expired, and leads to another share by now. -ENOENT: as below. */
+int share_rules_release(struct netlink *netlink, const struct firewall_share *share,
+                        const struct prefix *client)
+{
+    struct element element = element_of_client(client);
+    element.timeout_ms = TIMEOUT_DYING;
+    const struct elements one = {.items = &element, .count = 1};
+    int error = take_away(netlink, &one, chain_name(share).text, NULL, NULL);
+    return error == -EEXIST || error == -ENOENT ? 0 : error;
+}
+
 /* -ENOENT says that the chain (or the table) is gone, and with it, in the same transaction of long
  * ago, all the rest: the ports may be another share's by now, and are left alone. -EBUSY says that
  * an expired element still holds the chain: it is emptied now, and goes when the share is

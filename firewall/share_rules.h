@@ -16,6 +16,8 @@ int share_rules_put(struct transaction *transaction, const struct firewall_setti
 /* Transactions of their own; as the functions of firewall.h. */
 int share_rules_extend(struct netlink *netlink, const struct firewall_share *share,
                        const struct local *local);
+int share_rules_release(struct netlink *netlink, const struct firewall_share *share,
+                        const struct prefix *client);
 int share_rules_end(struct netlink *netlink, const struct firewall_share *share,
                     const struct local *local);
 int share_rules_forget(struct netlink *netlink, const struct firewall_share *share);

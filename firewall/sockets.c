@@ -58,6 +58,7 @@ static const struct inet_diag_msg *socket_of(const struct nlmsghdr *message)
 
 struct found {
     const struct firewall_share *share;
+    const struct prefix *client; /* NULL: any */
     struct inet_diag_msg *items; /* owned */
     size_t count;
     bool failed;
@@ -82,12 +83,21 @@ static bool is_of_share(const struct firewall_share *share, const struct inet_di
            socket->idiag_uid - share->uid_first < share->uid_count;
 }
 
+static bool is_peer(const struct prefix *client, const struct inet_diag_msg *socket)
+{
+    bool ipv4 = socket->idiag_family == AF_INET;
+    struct prefix host = {.address.family = ipv4 ? AF_INET : AF_INET6, .length = ipv4 ? 32 : 128};
+    memcpy(host.address.bytes, socket->id.idiag_dst, address_size(&host.address));
+    return prefix_contains(client, &host);
+}
+
 /* Sockets are collected first: destroying them would change the list that is being read. */
 static void collect(const struct nlmsghdr *message, void *user_data)
 {
     struct found *found = user_data;
     const struct inet_diag_msg *socket = socket_of(message);
-    if (socket == NULL || !is_of_share(found->share, socket)) {
+    if (socket == NULL || !is_of_share(found->share, socket) ||
+        (found->client != NULL && !is_peer(found->client, socket))) {
         return;
     }
     struct inet_diag_msg *more = reallocarray(found->items, found->count + 1, sizeof *found->items);
@@ -115,9 +125,10 @@ static int destroy(struct netlink *diag, const struct inet_diag_msg *socket)
     return error == -EOPNOTSUPP && socket->idiag_state == TCP_FIN_WAIT2 ? 0 : error;
 }
 
-static int reset_family(struct netlink *diag, const struct firewall_share *share, uint8_t family)
+static int reset_family(struct netlink *diag, const struct firewall_share *share,
+                        const struct prefix *client, uint8_t family)
 {
-    struct found found = {.share = share};
+    struct found found = {.share = share, .client = client};
     int error = list(diag, family, IPPROTO_TCP, STATES_CONNECTED, collect, &found);
     for (size_t i = 0; i < found.count; i++) {
         int failure = destroy(diag, &found.items[i]);
@@ -128,11 +139,12 @@ static int reset_family(struct netlink *diag, const struct firewall_share *share
 }
 
 /* What fails in one family does not keep the other from being reset. */
-int sockets_reset(struct netlink *diag, const struct firewall_share *share)
+int sockets_reset(struct netlink *diag, const struct firewall_share *share,
+                  const struct prefix *client)
 {
     int error = 0;
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-        int failure = reset_family(diag, share, families[i]);
+        int failure = reset_family(diag, share, client, families[i]);
         error = error != 0 ? error : failure;
     }
     return error;

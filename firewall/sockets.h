@@ -7,8 +7,9 @@
 #include "firewall.h"
 #include "netlink.h"
 
-/* As firewall_share_reset(). */
-int sockets_reset(struct netlink *diag, const struct firewall_share *share);
+/* As firewall_share_reset(); only those whose peer is a host of `client`, unless that is NULL. */
+int sockets_reset(struct netlink *diag, const struct firewall_share *share,
+                  const struct prefix *client);
 
 /* True when a socket of a uid that is no share's is bound to the port: TCP that listens, or UDP. */
 int sockets_served(struct netlink *diag, const struct firewall_settings *settings,

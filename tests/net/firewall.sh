@@ -232,6 +232,36 @@ wait $!
 grep -q '^cut' "$environment_dir/held"
 verdict $? "the reset cuts FTP data ($(cat "$environment_dir/held"))"
 
+# -- one client leaves -----------------------------------------------------------------------------
+
+say end 1f
+say forget 1f
+say share 1f $mark_alice "$uid_alice" 1 "$(client4 1),$(client6 1),$(client4 3),10.99.0.0/16" \
+    $alice_services 3600000
+say add 1f
+flows_of() { # ADDRESS; of alice's share
+    server conntrack -L --mark $mark_alice 2>/dev/null | grep -c "src=$1 "
+}
+talk client3 --hold 4 "tcp,$server4,8080" >"$environment_dir/held3" &
+others=$!
+talk client1 --hold 4 "tcp,$server6,8080" >"$environment_dir/held6" &
+others+=" $!"
+cut_by "releasing a client cuts its download" "tcp,$server4,8080" release 1f "$(client4 1)"
+[ "$(flows_of "$(client4 1)")" = 0 ] && [ "$(flows_of "$(client4 3)")" != 0 ]
+verdict $? "its flows are forgotten, those of others are not"
+expect_talk "it gets in no more" "refused|silent" client1 "tcp,$server4,8080"
+expect_talk "its other address does" alice client1 "tcp,$server6,8080"
+# shellcheck disable=SC2086
+wait $others
+grep -q '^alive' "$environment_dir/held3" && grep -q '^alive' "$environment_dir/held6"
+verdict $? "downloads of others go on ($(cat "$environment_dir/held3"))"
+expect "releasing it again is no failure" "ok" release 1f "$(client4 1)"
+expect "a network can be released" "ok" release 1f 10.99.0.0/16
+! server nft list map inet cdss n4 | grep -q 10.99
+verdict $? "and is gone then"
+expect "the share ends after that" "ok" end 1f
+expect "releasing from what has ended is no failure" "ok" release 1f "$(client4 3)"
+
 # -- expiry in the kernel --------------------------------------------------------------------------
 
 say end 1f

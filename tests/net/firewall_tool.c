@@ -170,6 +170,16 @@ static int do_forget(struct tool *tool, char **words, int count)
     return with_share(tool, words, count, firewall_share_forget);
 }
 
+static int do_release(struct tool *tool, char **words, int count)
+{
+    struct share *share = count > 2 ? find(tool, words[1]) : NULL;
+    struct prefix client;
+    if (share == NULL || parse_prefix(words[2], strlen(words[2]), &client, NULL) < 0) {
+        return -ESRCH;
+    }
+    return firewall_share_release(tool->firewall, &share->share, &client);
+}
+
 static int do_time(struct tool *tool, char **words, int count)
 {
     struct timespec before, after;
@@ -259,7 +269,7 @@ static const struct {
     {"extend", do_extend},   {"end", do_end},       {"reset", do_reset},
     {"forget", do_forget},   {"check", do_check},   {"time", do_time},
     {"fill", do_fill},       {"flush", do_flush},   {"uninstall", do_uninstall},
-    {"udp", do_udp},         {"served", do_served},
+    {"udp", do_udp},         {"served", do_served}, {"release", do_release},
 };
 
 static int run(struct tool *tool, char *line)
