@@ -20,6 +20,7 @@
 struct share;
 struct control;
 struct verify;
+struct gates;
 
 struct broker {
     struct settings settings;
@@ -34,6 +35,7 @@ struct broker {
     struct sandbox_template *sandboxes;
     struct gallery *gallery;
     struct verify *verify; /* checks passwords */
+    struct gates *gates;   /* users' requests for images, while they are judged */
     struct control *control;
     struct loop_watch *signal_watch;
     int signal_fd, lock_fd;

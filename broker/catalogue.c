@@ -130,7 +130,7 @@ int catalogue_scan(int repository_fd, const char *pattern, catalogue_visitor *vi
 }
 
 /* Group-writable is well for the groups that have a hand in the repository anyway. */
-static bool is_trusted(const struct stat *image, const struct stat *repository)
+bool catalogue_is_trusted(const struct stat *image, const struct stat *repository)
 {
     bool owner = image->st_uid == 0 || image->st_uid == repository->st_uid;
     bool group = (image->st_mode & S_IWGRP) == 0 || image->st_gid == 0 ||
@@ -147,7 +147,7 @@ static const char *objection(const struct stat *image, const struct stat *reposi
     if (image->st_dev != repository->st_dev) {
         return "is on another filesystem than the repository";
     }
-    if (!is_trusted(image, repository)) {
+    if (!catalogue_is_trusted(image, repository)) {
         return "may be changed by others than root and the repository's owner";
     }
     return NULL;

@@ -9,6 +9,7 @@
 #include "image.h"
 
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct catalogue_entry {
@@ -31,6 +32,10 @@ typedef int catalogue_visitor(const struct catalogue_entry *entry, void *user_da
  * for the disk. */
 int catalogue_scan(int repository_fd, const char *pattern, catalogue_visitor *visitor,
                    void *user_data);
+
+/* True when nobody but root and the repository's owner, and groups that may write there anyway, can
+ * change the file. */
+bool catalogue_is_trusted(const struct stat *file, const struct stat *repository);
 
 struct catalogue_image {
     int fd; /* O_RDONLY; owned by the caller */

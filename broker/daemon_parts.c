@@ -5,6 +5,7 @@
 
 #include "control.h"
 #include "fence.h"
+#include "gate.h"
 #include "log.h"
 #include "recover.h"
 #include "share.h"
@@ -154,6 +155,18 @@ int daemon_start_verify(struct broker *broker, char *why, size_t why_size)
 void daemon_stop_verify(struct broker *broker)
 {
     verify_close(broker->verify);
+}
+
+int daemon_start_gates(struct broker *broker, char *why, size_t why_size)
+{
+    (void)why;
+    (void)why_size;
+    return gates_open(broker, GATE_MOMENT_NS, &broker->gates);
+}
+
+void daemon_stop_gates(struct broker *broker)
+{
+    gates_close(broker->gates);
 }
 
 static void registry_ready(uint32_t events, void *user_data)

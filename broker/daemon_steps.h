@@ -39,6 +39,8 @@ DAEMON_START(firewall);
 DAEMON_STOP(firewall);
 DAEMON_START(verify);
 DAEMON_STOP(verify);
+DAEMON_START(gates);
+DAEMON_STOP(gates);
 DAEMON_START(loop);
 DAEMON_STOP(loop);
 DAEMON_START(registry);

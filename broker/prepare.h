@@ -17,6 +17,7 @@
 #pragma once
 
 #include "gallery.h"
+#include "gate.h"
 #include "share.h"
 
 #define PREPARE_IMAGES_MAX    64
@@ -99,6 +100,7 @@ struct preparation {
     bool adding; /* to a live share */
     uint32_t n_images;
     struct image_path images[PREPARE_IMAGES_MAX];
+    struct gate_seal seals[PREPARE_IMAGES_MAX]; /* what was judged, of a user's images */
     /* the loop's side */
     struct prepare_images *asked; /* waits for GO while another share mounts one of the images */
     uint32_t slots[PREPARE_IMAGES_MAX];

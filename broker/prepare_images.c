@@ -3,6 +3,7 @@
  * file, whatever becomes of its name.
  */
 #include "cleanup.h"
+#include "guards.h"
 #include "log.h"
 #include "prepare_job.h"
 #include "stopping_point.h"
@@ -25,6 +26,34 @@ static struct gallery_key key_of(const struct job_image *image)
                                                (uint64_t)status.st_mtim.tv_nsec};
 }
 
+/*
+ * Notes what guards the image. Of a user's image, what he was let through for is what is opened
+ * now: the same file, and the same passwords on the way to it. Whatever changes later was changed
+ * after it was shared.
+ */
+static int check_guards(struct job *job, uint32_t i)
+{
+    const struct gate_seal *seal = &job->preparation->seals[i];
+    struct job_image *image = &job->images[i];
+    struct guards guards = {.repository_fd = job->broker->images_fd};
+    struct guards_way way;
+
+    int r = guards_walk(&guards, image->row.path.text, &way);
+    guards_free(&guards);
+    image->row.guards = way.digest;
+    if (!seal->sealed) {
+        return 0;
+    }
+    bool same = r == 0 && way.is_there && way.device == image->file.device &&
+                way.inode == image->file.inode && seal->device == image->file.device &&
+                seal->inode == image->file.inode && sha256_equal(&seal->guards, &way.digest);
+    return same ? 0
+                : job_fail(job, -ESTALE, "image",
+                           "The image \"%s\" or a password for it was just being changed; try "
+                           "again in a moment.",
+                           job_printable(image->row.path.text));
+}
+
 static int open_image(struct job *job, uint32_t i)
 {
     struct job_image *image = &job->images[i];
@@ -41,7 +70,7 @@ static int open_image(struct job *job, uint32_t i)
                                          .inode = image->file.inode,
                                          .size = image->file.info.size};
     snprintf(image->row.type, sizeof image->row.type, "%s", image_type_name(image->file.info.type));
-    return 0;
+    return check_guards(job, i);
 }
 
 static void note(struct job_image *image, const char *text)

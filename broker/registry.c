@@ -333,6 +333,12 @@ int registry_add_image(struct registry *registry, const char *id,
     return queue_job(registry, registry_job_image(id, image), done, user_data);
 }
 
+int registry_guards(struct registry *registry, const char *id, const struct registry_image *image,
+                    registry_done *done, void *user_data)
+{
+    return queue_job(registry, registry_job_guards(id, image), done, user_data);
+}
+
 int registry_release(struct registry *registry, const char *id, const struct prefix *client,
                      registry_done *done, void *user_data)
 {

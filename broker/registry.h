@@ -34,6 +34,8 @@ struct registry_image {
     char type[16];
     char note[256];
     uint32_t owner, group;
+    struct sha256 guards; /* the passwords on the way to it, as they were (guards.h) */
+    bool sealed; /* not kept: device, inode and guards were judged, and must be found (gate.h) */
 };
 
 struct registry_protocol {
@@ -108,6 +110,9 @@ int registry_extend(struct registry *registry, const char *id, uint64_t ends, ui
                     registry_done *done, void *user_data);
 int registry_add_image(struct registry *registry, const char *id,
                        const struct registry_image *image, registry_done *done, void *user_data);
+/* Its image at this path is guarded otherwise now, and its user knew the passwords. */
+int registry_guards(struct registry *registry, const char *id, const struct registry_image *image,
+                    registry_done *done, void *user_data);
 /* The client is one of it no more; the history remembers it and when. */
 int registry_release(struct registry *registry, const char *id, const struct prefix *client,
                      registry_done *done, void *user_data);

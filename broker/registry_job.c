@@ -116,6 +116,11 @@ static int run_image(sqlite3 *database, const struct registry_job *job)
     return registry_write_image(database, job->id, &job->image);
 }
 
+static int run_guards(sqlite3 *database, const struct registry_job *job)
+{
+    return registry_write_guards(database, job->id, &job->image);
+}
+
 static int run_release(sqlite3 *database, const struct registry_job *job)
 {
     return registry_write_release(database, job->id, &job->client, job->ended);
@@ -156,13 +161,24 @@ struct registry_job *registry_job_extend(const char *id, uint64_t ends, uint64_t
     return job;
 }
 
-struct registry_job *registry_job_image(const char *id, const struct registry_image *image)
+static struct registry_job *job_of_image(const char *id, const struct registry_image *image,
+                                         int (*run)(sqlite3 *, const struct registry_job *))
 {
-    struct registry_job *job = job_new(id, run_image);
+    struct registry_job *job = job_new(id, run);
     if (job != NULL) {
         job->image = *image;
     }
     return job;
+}
+
+struct registry_job *registry_job_image(const char *id, const struct registry_image *image)
+{
+    return job_of_image(id, image, run_image);
+}
+
+struct registry_job *registry_job_guards(const char *id, const struct registry_image *image)
+{
+    return job_of_image(id, image, run_guards);
 }
 
 struct registry_job *registry_job_release(const char *id, const struct prefix *client)

@@ -42,6 +42,7 @@ struct registry_job *registry_job_record(const struct registry_share *share);
 struct registry_job *registry_job_activate(const struct registry_share *share);
 struct registry_job *registry_job_extend(const char *id, uint64_t ends, uint64_t deadline_ns);
 struct registry_job *registry_job_image(const char *id, const struct registry_image *image);
+struct registry_job *registry_job_guards(const char *id, const struct registry_image *image);
 struct registry_job *registry_job_release(const char *id, const struct prefix *client);
 struct registry_job *registry_job_begin_session(const char *id,
                                                 const struct registry_session *session);

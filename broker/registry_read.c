@@ -66,7 +66,8 @@ static int read_image(sqlite3_stmt *row, void *item)
     image->owner = (uint32_t)sqlite3_column_int64(row, 7);
     image->group = (uint32_t)sqlite3_column_int64(row, 8);
     const char *path = (const char *)sqlite3_column_text(row, 0);
-    if (path == NULL ||
+    const char *guards = (const char *)sqlite3_column_text(row, 9);
+    if (path == NULL || guards == NULL || sha256_parse(guards, &image->guards) != 0 ||
         parse_image_path(path, (size_t)sqlite3_column_bytes(row, 0), &image->path, NULL) != 0 ||
         sql_column_text(row, 4, image->contents, sizeof image->contents) != 0 ||
         sql_column_text(row, 5, image->type, sizeof image->type) != 0) {
@@ -166,10 +167,11 @@ static int read_lists(sqlite3 *database, struct registry_share *share)
         " LIMIT ?2",
         share->id, read_client, sizeof *share->clients, &clients, &share->n_clients);
     if (error == 0) {
-        error = read_list(database,
-                          "SELECT path, device, inode, size, contents, type, note, owner, \"group\""
-                          " FROM images WHERE share = ?1 ORDER BY position LIMIT ?2",
-                          share->id, read_image, sizeof *share->images, &images, &share->n_images);
+        error =
+            read_list(database,
+                      "SELECT path, device, inode, size, contents, type, note, owner, \"group\","
+                      " guards FROM images WHERE share = ?1 ORDER BY position LIMIT ?2",
+                      share->id, read_image, sizeof *share->images, &images, &share->n_images);
     }
     if (error == 0) {
         error = read_list(

@@ -41,7 +41,7 @@ static const char schema[] =
     "  share TEXT NOT NULL REFERENCES shares, position INTEGER NOT NULL, path TEXT NOT NULL,"
     "  device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL,"
     "  contents TEXT NOT NULL, type TEXT NOT NULL, note TEXT NOT NULL,"
-    "  owner INTEGER NOT NULL, \"group\" INTEGER NOT NULL,"
+    "  owner INTEGER NOT NULL, \"group\" INTEGER NOT NULL, guards TEXT NOT NULL,"
     "  PRIMARY KEY (share, position)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE protocols ("
     "  share TEXT NOT NULL REFERENCES shares, position INTEGER NOT NULL, name TEXT NOT NULL,"

@@ -15,16 +15,18 @@ static int one_changed(sqlite3 *database, int error)
 
 static int insert_image(sqlite3 *database, const char *id, const struct registry_image *image)
 {
+    char guards[SHA256_TEXT_SIZE];
+    sha256_format(&image->guards, guards);
     return sql_run(database,
                    "INSERT INTO images SELECT ?1,"
                    " (SELECT coalesce(max(position) + 1, 0) FROM images WHERE share = ?1),"
-                   " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10"
+                   " ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11"
                    " FROM shares WHERE id = ?1 AND ended IS NULL",
                    SQL_VALUES(SQL_TEXT(id), SQL_TEXT(image->path.text), SQL_NUMBER(image->device),
                               SQL_NUMBER(image->inode), SQL_NUMBER(image->size),
                               SQL_TEXT(image->contents), SQL_TEXT(image->type),
                               SQL_TEXT(image->note), SQL_NUMBER(image->owner),
-                              SQL_NUMBER(image->group)));
+                              SQL_NUMBER(image->group), SQL_TEXT(guards)));
 }
 
 static int insert_client(sqlite3 *database, const char *id, uint32_t position,
@@ -151,6 +153,14 @@ int registry_write_extend(sqlite3 *database, const char *id, uint64_t ends, uint
 int registry_write_image(sqlite3 *database, const char *id, const struct registry_image *image)
 {
     return one_changed(database, insert_image(database, id, image));
+}
+
+int registry_write_guards(sqlite3 *database, const char *id, const struct registry_image *image)
+{
+    char guards[SHA256_TEXT_SIZE];
+    sha256_format(&image->guards, guards);
+    return sql_run(database, "UPDATE images SET guards = ?3 WHERE share = ?1 AND path = ?2",
+                   SQL_VALUES(SQL_TEXT(id), SQL_TEXT(image->path.text), SQL_TEXT(guards)));
 }
 
 int registry_write_release(sqlite3 *database, const char *id, const struct prefix *client,

@@ -17,6 +17,7 @@ int registry_write_record(sqlite3 *database, const struct registry_share *share,
 int registry_write_activate(sqlite3 *database, const struct registry_share *share);
 int registry_write_extend(sqlite3 *database, const char *id, uint64_t ends, uint64_t deadline_ns);
 int registry_write_image(sqlite3 *database, const char *id, const struct registry_image *image);
+int registry_write_guards(sqlite3 *database, const char *id, const struct registry_image *image);
 int registry_write_release(sqlite3 *database, const char *id, const struct prefix *client,
                            uint64_t released);
 int registry_write_session(sqlite3 *database, const char *id,

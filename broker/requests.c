@@ -237,7 +237,7 @@ static int handle_add(struct broker *broker, struct connection *connection, cons
         connection_refuse(connection, refusal.field, "%s", refusal.sentence);
         return 0;
     }
-    r = share_add_images(share, paths, (uint32_t)request->images.count, connection);
+    r = share_add_images(share, paths, NULL, (uint32_t)request->images.count, connection);
     if (r == -EBUSY) {
         connection_refuse(connection, "",
                           "Images are just being added to the share of %s; try "

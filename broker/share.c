@@ -5,6 +5,7 @@
 #include "share.h"
 
 #include "cleanup.h"
+#include "gate.h"
 #include "log.h"
 #include "notify.h"
 #include "share_steps.h"
@@ -157,7 +158,8 @@ void share_release_holds(struct share *share)
 
 void share_settled(struct broker *broker)
 {
-    bool busy = !broker->stopping || (broker->verify != NULL && verify_running(broker->verify));
+    bool busy = !broker->stopping || (broker->verify != NULL && verify_running(broker->verify)) ||
+                (broker->gates != NULL && gates_reading(broker->gates));
 
     for (const struct share *s = broker->shares; s != NULL && !busy; s = s->next) {
         busy = s->state != SHARE_ACTIVE || s->worker != NULL || s->writes > 0;

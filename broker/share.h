@@ -37,6 +37,7 @@ struct share_holds {
 };
 
 struct preparation;
+struct gate_seal;
 
 struct share {
     struct broker *broker;
@@ -92,10 +93,10 @@ int share_wait(struct share *share, struct connection *connection, enum share_wa
  * connection is answered when that is durable. */
 int share_extend(struct share *share, uint64_t seconds, struct connection *connection);
 
-/* Adds images to a live share; the connection is answered when they are there. 0 or a negative
- * errno. */
-int share_add_images(struct share *share, const struct image_path *paths, uint32_t count,
-                     struct connection *connection);
+/* Adds images to a live share; the connection is answered when they are there. `seals` are what a
+ * user was let through for; NULL for an administrator. 0 or a negative errno. */
+int share_add_images(struct share *share, const struct image_path *paths,
+                     const struct gate_seal *seals, uint32_t count, struct connection *connection);
 
 /* The firewall's view of a share; `services` has room for FIREWALL_SERVICES_MAX. */
 void share_firewall(const struct share *share, struct firewall_service *services,

@@ -80,8 +80,8 @@ void share_add_failed(struct share *share, const char *field, const char *senten
     }
 }
 
-int share_add_images(struct share *share, const struct image_path *paths, uint32_t count,
-                     struct connection *connection)
+int share_add_images(struct share *share, const struct image_path *paths,
+                     const struct gate_seal *seals, uint32_t count, struct connection *connection)
 {
     CLEANUP_FREE struct preparation *preparation = calloc(1, sizeof *preparation);
 
@@ -94,6 +94,9 @@ int share_add_images(struct share *share, const struct image_path *paths, uint32
     preparation->adding = true;
     preparation->n_images = count;
     memcpy(preparation->images, paths, count * sizeof *paths);
+    if (seals != NULL) {
+        memcpy(preparation->seals, seals, count * sizeof *seals);
+    }
     int r = share_wait(share, connection, WAIT_ADD);
     if (r == 0) {
         STOPPING_POINT("add.begun");

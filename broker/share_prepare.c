@@ -398,7 +398,12 @@ int share_prepare(struct share *share)
     }
     preparation->n_images = share->row.n_images;
     for (uint32_t i = 0; i < share->row.n_images; i++) {
-        preparation->images[i] = share->row.images[i].path;
+        const struct registry_image *image = &share->row.images[i];
+        preparation->images[i] = image->path;
+        preparation->seals[i] = (struct gate_seal){.sealed = image->sealed,
+                                                   .device = image->device,
+                                                   .inode = image->inode,
+                                                   .guards = image->guards};
     }
     int r = share_start_worker(share, preparation);
     if (r == 0) {

@@ -15,9 +15,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define ABOVE    16 /* descriptors move there first, out of each other's way */
-#define PROGRAM  (VERIFY_CHILD_FD + 1)
-#define NICENESS 10 /* servers of shares go first */
+#define ABOVE   16 /* descriptors move there first, out of each other's way */
+#define PROGRAM (VERIFY_CHILD_FD + 1)
 
 /* Nothing of the broker's stays open: /dev/null three times, the conversation, and the program,
  * which closes itself when it is executed. */
@@ -48,7 +47,6 @@ static int set_limits(void)
             return -errno;
         }
     }
-    setpriority(PRIO_PROCESS, 0, NICENESS);
     return 0;
 }
 

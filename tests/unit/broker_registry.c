@@ -139,6 +139,7 @@ static void sample(struct sample *ret, const char *user, const char *id)
     ret->images[0].inode = 4711;
     ret->images[0].size = UINT64_C(1) << 40;
     ret->images[1].owner = UINT32_MAX;
+    sha256("guards", 6, &ret->images[1].guards);
     share->images = ret->images;
     share->n_images = 2;
     text_copy(ret->protocols[0].name.text, PROTOCOL_NAME_MAX, "http");
@@ -230,6 +231,7 @@ static void check_image(const struct registry_image *got, const struct registry_
     CHECK_TEXT(got->note, want->note);
     CHECK(got->device == want->device && got->inode == want->inode && got->size == want->size);
     CHECK(got->owner == want->owner && got->group == want->group);
+    CHECK(sha256_equal(&got->guards, &want->guards) && !got->sealed);
 }
 
 static void there_and_back(void)
@@ -270,7 +272,9 @@ static void a_life(void)
     made.share.deadline_ns += 60;
     CHECK(registry_extend(registry, made.share.id, made.share.ends, made.share.deadline_ns, note,
                           &answers) == 0);
-    CHECK(await(registry, 3) == 0);
+    sha256("others", 6, &made.images[1].guards);
+    CHECK(registry_guards(registry, made.share.id, &made.images[1], note, &answers) == 0);
+    CHECK(await(registry, 4) == 0);
     CHECK(registry_load(registry, &shares, &count) == 0 && count == 1);
     CHECK(shares[0].active && shares[0].pid == 4242 && shares[0].pid_start == UINT64_C(1) << 33);
     check_same(&shares[0], &made.share);

@@ -1010,8 +1010,8 @@ static struct share *add_one(struct connection *creator, struct connection *adde
     struct share *share = create_until(ACTIVE_STEPS, creator);
 
     memset(adder, 0, sizeof *adder);
-    CHECK(share_add_images(share, &path, 1, adder) == 0);
-    CHECK(share_add_images(share, &path, 1, adder) == -EBUSY);
+    CHECK(share_add_images(share, &path, NULL, 1, adder) == 0);
+    CHECK(share_add_images(share, &path, NULL, 1, adder) == -EBUSY);
     return share;
 }
 
@@ -1094,9 +1094,9 @@ static void adding_is_taken_back(void)
     CHECK(is_refused(&adder, "ended unexpectedly"));
     CHECK(gallery_count(broker.gallery) == 1);
     CHECK(workers[2]->work == prepare_undo && share->row.n_images == 1);
-    CHECK(share_add_images(share, &path, 1, &second) == -EBUSY);
+    CHECK(share_add_images(share, &path, NULL, 1, &second) == -EBUSY);
     worker_ends(2);
-    CHECK(share_add_images(share, &path, 1, &second) == 0);
+    CHECK(share_add_images(share, &path, NULL, 1, &second) == 0);
     worker_ends(3);
     share_end(share, "removed"); /* while it is taken back */
     let_end();
