@@ -5,6 +5,7 @@
 #include "ports.h"
 
 #include "cleanup.h"
+#include "process.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -47,15 +48,20 @@ int ports_lock(int fd, uint32_t mark)
 }
 
 /* A socket belongs to the fsuid of the moment it is made. setfsuid(2) tells no failure: only asking
- * again does (-1 is no uid and changes nothing). */
+ * again does (-1 is no uid and changes nothing). A worker must go on dying with the broker. */
 static int socket_as(uid_t uid, const struct kind *kind)
 {
+    const pid_t parent = getppid();
+    const bool dies_with_it = process_dies_with_parent();
     const int before = setfsuid(uid);
     const bool is_uid = (uid_t)setfsuid((uid_t)-1) == uid;
     const int fd = is_uid ? socket(kind->family, kind->type | SOCK_CLOEXEC, 0) : -1;
     const int error = is_uid ? errno : EPERM;
 
     setfsuid((uid_t)before);
+    if (dies_with_it) {
+        process_die_with(parent);
+    }
     return fd < 0 ? -error : fd;
 }
 

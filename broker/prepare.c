@@ -71,20 +71,6 @@ static int tell_done(struct job *job)
     return r;
 }
 
-/* From here on somebody else can take back what is added. */
-static int tell_linked(struct job *job)
-{
-    static struct prepare_linked linked = {.kind = PREPARE_LINKED};
-
-    linked.count = job->n_images;
-    for (uint32_t i = 0; i < job->n_images; i++) {
-        memcpy(linked.contents[i], job->images[i].row.contents, sizeof linked.contents[i]);
-    }
-    int r = worker_tell(job->fd, &linked, sizeof linked, NULL, 0);
-    STOPPING_POINT("add.links_told");
-    return r;
-}
-
 struct step {
     int (*run)(struct job *job);
     const char *text;
@@ -101,9 +87,11 @@ static const struct step creating[] = {
 };
 
 static const struct step adding[] = {
-    {job_open_images, "looking at the images"}, {job_mount_images, "mounting the images"},
-    {job_link_images, "linking the images"},    {tell_linked, NULL},
-    {job_add_images, "showing the images"},     {tell_done, NULL},
+    {job_open_images, "looking at the images"},
+    {job_mount_images, "mounting the images"},
+    {job_link_images, "linking the images"},
+    {job_add_images, "showing the images"},
+    {tell_done, NULL},
 };
 
 static int run_steps(struct job *job, const struct step *steps, size_t n_steps)
@@ -125,7 +113,7 @@ static struct job make_job(int fd, struct share *share)
                         .share = share,
                         .preparation = share->preparation,
                         .fd = fd,
-                        .n_images = share->preparation->n_images,
+                        .n_images = share->preparation == NULL ? 0 : share->preparation->n_images,
                         .group_fd = -1,
                         .deadline_fd = -1,
                         .control_fd = -1,
@@ -138,17 +126,8 @@ static struct job make_job(int fd, struct share *share)
 void prepare_undo(int fd, void *user_data)
 {
     static struct job job;
-    struct share *share = user_data;
-    const struct prepare_linked *linked = share->preparation->linked;
 
-    job = make_job(fd, share);
-    for (uint32_t i = 0; i < job.n_images; i++) {
-        struct registry_image *row = &job.images[i].row;
-        row->path = share->preparation->images[i];
-        if (linked != NULL) {
-            memcpy(row->contents, linked->contents[i], sizeof row->contents);
-        }
-    }
+    job = make_job(fd, user_data);
     job_take_back(&job);
 }
 

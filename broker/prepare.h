@@ -8,7 +8,6 @@
  *   worker: IMAGES                 what the images are
  *   broker: GO                     which to mount, which are mounted in the gallery, at which slots
  *   worker: MOUNTED                which could be mounted
- *   worker: LINKED                 what to take back, should it die from here on (adding only)
  *   worker: BORN + pidfd           PID 1 exists and waits for us (creating only)
  *   worker: DONE + status memfd    everything is ready; or FAILED at any point
  * A worker that prepares undoes nothing: share_end() does. One that adds takes back what it added;
@@ -31,7 +30,6 @@ enum prepare_kind {
     PREPARE_IMAGES,
     PREPARE_GO,
     PREPARE_MOUNTED,
-    PREPARE_LINKED,
     PREPARE_BORN,
     PREPARE_DONE,
     PREPARE_FAILED
@@ -66,11 +64,6 @@ struct prepare_mounted {
     uint32_t mounted[PREPARE_IMAGES_MAX]; /* of those that were ours to mount */
 };
 
-struct prepare_linked {
-    uint32_t kind, count;
-    char contents[PREPARE_IMAGES_MAX][IMAGE_PATH_MAX + 16]; /* "" for none */
-};
-
 struct prepare_born {
     uint32_t kind;
     int32_t pid;
@@ -92,7 +85,8 @@ struct prepare_failed {
 
 /* The worker's work: `user_data` is the struct share, of which it has a copy. */
 void prepare_work(int fd, void *user_data);
-/* The same for a worker that takes back the images that another one was adding when it died. */
+/* The same for a worker that takes back what a live share has more than its row says: another one
+ * was adding it when it died. */
 void prepare_undo(int fd, void *user_data);
 
 /* What is to be prepared: hangs at share->preparation while the worker lives. */
@@ -107,6 +101,5 @@ struct preparation {
     bool mine[PREPARE_IMAGES_MAX]; /* this worker mounts it */
     bool finished;                 /* DONE or FAILED was heard */
     bool overdue;                  /* whoever waits was told so */
-    struct prepare_linked *linked; /* adding: as heard; NULL before */
     struct loop_timer *limit;      /* PREPARE_LIMIT_S */
 };

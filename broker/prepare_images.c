@@ -6,6 +6,7 @@
 #include "guards.h"
 #include "log.h"
 #include "prepare_job.h"
+#include "share_steps.h"
 #include "stopping_point.h"
 #include "tree.h"
 
@@ -304,19 +305,13 @@ int job_link_images(struct job *job)
     return r;
 }
 
-/* Nothing is asked of what this job or its predecessor did: the share's own images stay. */
 void job_unlink_images(struct job *job)
 {
     const struct registry_share *row = &job->share->row;
-    CLEANUP_FREE const char **keep = calloc(2 * (size_t)row->n_images + 1, sizeof *keep);
-    size_t n_keep = 0;
-
-    for (uint32_t i = 0; keep != NULL && i < row->n_images; i++) {
-        keep[n_keep++] = row->images[i].path.text;
-        keep[n_keep++] = row->images[i].contents; /* "" is no path in the tree */
-    }
-    int r = keep == NULL ? -ENOMEM
-                         : tree_prune(job->broker->shares_fd, job->share->row.id, keep, n_keep);
+    CLEANUP_FREE const char **keep = share_paths(row);
+    int r = keep == NULL
+                ? -ENOMEM
+                : tree_prune(job->broker->shares_fd, row->id, keep, 2 * (size_t)row->n_images);
     STOPPING_POINT("take_back.tree_pruned");
     if (r < 0) {
         log_write(LOG_LEVEL_ERROR, "share.add", row->user.text,

@@ -4,7 +4,10 @@
  */
 #include "beneath.h"
 #include "cleanup.h"
+#include "log.h"
 #include "prepare_job.h"
+#include "process.h"
+#include "share_steps.h"
 #include "stopping_point.h"
 #include "supervision.h"
 #include "tree.h"
@@ -16,7 +19,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -31,13 +33,14 @@
 static int in_child(int (*work)(void *argument), void *argument, int timeout_ms)
 {
     int status = 0;
+    pid_t parent = getpid();
     pid_t pid = fork();
 
     if (pid < 0) {
         return -errno;
     }
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        process_die_with(parent);
         _exit(work(argument));
     }
     CLEANUP_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -70,12 +73,14 @@ struct look {
 static int look_inside(void *argument)
 {
     const struct look *look = argument;
+    pid_t parent = getppid();
 
     if (setns(look->pidfd, CLONE_NEWNS) < 0 ||
         syscall(SYS_setresgid, look->uid, look->uid, look->uid) < 0 ||
         syscall(SYS_setresuid, look->uid, look->uid, look->uid) < 0) {
         return 2;
     }
+    process_die_with(parent);
     CLEANUP_CLOSE int tree = open(SANDBOX_TREE, O_PATH | O_DIRECTORY | O_CLOEXEC);
     CLEANUP_CLOSE int inside = beneath_open(tree, look->contents, O_RDONLY | O_DIRECTORY);
     CLEANUP_DIR DIR *directory = inside < 0 ? NULL : fdopendir(inside);
@@ -203,15 +208,26 @@ static int add_image(struct job *job, struct job_image *image)
     return 0;
 }
 
+/* Nothing is asked of what this job or its predecessor did: whatever is not the share's own goes.
+ */
+static void take_back_image(const char *contents, void *user_data)
+{
+    const struct job *job = user_data;
+    struct removal removal = {.contents = contents, .pidfd = job->share->pidfd};
+
+    if (!share_has_contents(&job->share->row, contents)) {
+        in_child(remove_contents, &removal, patience(job));
+        STOPPING_POINT("take_back.image_removed");
+    }
+}
+
 void job_take_back(struct job *job)
 {
-    for (uint32_t i = 0; i < job->n_images; i++) {
-        struct removal removal = {.contents = job->images[i].row.contents,
-                                  .pidfd = job->share->pidfd};
-        if (removal.contents[0] != '\0') {
-            in_child(remove_contents, &removal, patience(job));
-            STOPPING_POINT("take_back.image_removed");
-        }
+    int r = sandbox_each_image(job->share->row.pid, take_back_image, job);
+
+    if (r < 0) { /* it has just ended */
+        log_write(LOG_LEVEL_WARN, "share.add", job->share->row.user.text,
+                  "what is shown cannot be taken back: %s", strerror(-r));
     }
     job_unlink_images(job);
 }

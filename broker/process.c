@@ -4,8 +4,11 @@
 #include "text.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 /* A file of /proc/PID, owned by the caller; NULL when the process is gone. */
 static char *read_file(pid_t pid, const char *name)
@@ -59,4 +62,19 @@ bool process_in_group(pid_t pid, const char *name)
         line = *end == '\n' ? end + 1 : end;
     }
     return false;
+}
+
+void process_die_with(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) {
+        _exit(1); /* it died before the line above */
+    }
+}
+
+bool process_dies_with_parent(void)
+{
+    int signal = 0;
+
+    return prctl(PR_GET_PDEATHSIG, &signal) == 0 && signal != 0;
 }

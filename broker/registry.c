@@ -327,10 +327,11 @@ int registry_extend(struct registry *registry, const char *id, uint64_t ends, ui
     return queue_job(registry, registry_job_extend(id, ends, deadline_ns), done, user_data);
 }
 
-int registry_add_image(struct registry *registry, const char *id,
-                       const struct registry_image *image, registry_done *done, void *user_data)
+int registry_add_images(struct registry *registry, const char *id,
+                        const struct registry_image *images, uint32_t count, registry_done *done,
+                        void *user_data)
 {
-    return queue_job(registry, registry_job_image(id, image), done, user_data);
+    return queue_job(registry, registry_job_images(id, images, count), done, user_data);
 }
 
 int registry_guards(struct registry *registry, const char *id, const struct registry_image *image,

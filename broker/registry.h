@@ -108,8 +108,10 @@ int registry_activate(struct registry *registry, const struct registry_share *sh
                       registry_done *done, void *user_data); /* all of it again, active */
 int registry_extend(struct registry *registry, const char *id, uint64_t ends, uint64_t deadline_ns,
                     registry_done *done, void *user_data);
-int registry_add_image(struct registry *registry, const char *id,
-                       const struct registry_image *image, registry_done *done, void *user_data);
+/* All of them or none. */
+int registry_add_images(struct registry *registry, const char *id,
+                        const struct registry_image *images, uint32_t count, registry_done *done,
+                        void *user_data);
 /* Its image at this path is guarded otherwise now, and its user knew the passwords. */
 int registry_guards(struct registry *registry, const char *id, const struct registry_image *image,
                     registry_done *done, void *user_data);

@@ -111,14 +111,18 @@ static int run_extend(sqlite3 *database, const struct registry_job *job)
     return registry_write_extend(database, job->id, job->ends, job->deadline_ns);
 }
 
-static int run_image(sqlite3 *database, const struct registry_job *job)
+static int run_images(sqlite3 *database, const struct registry_job *job)
 {
-    return registry_write_image(database, job->id, &job->image);
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < job->share.n_images; i++) {
+        error = registry_write_image(database, job->id, &job->share.images[i]);
+    }
+    return error;
 }
 
 static int run_guards(sqlite3 *database, const struct registry_job *job)
 {
-    return registry_write_guards(database, job->id, &job->image);
+    return registry_write_guards(database, job->id, &job->share.images[0]);
 }
 
 static int run_release(sqlite3 *database, const struct registry_job *job)
@@ -161,24 +165,30 @@ struct registry_job *registry_job_extend(const char *id, uint64_t ends, uint64_t
     return job;
 }
 
-static struct registry_job *job_of_image(const char *id, const struct registry_image *image,
-                                         int (*run)(sqlite3 *, const struct registry_job *))
+static struct registry_job *job_of_images(const char *id, const struct registry_image *images,
+                                          uint32_t count,
+                                          int (*run)(sqlite3 *, const struct registry_job *))
 {
     struct registry_job *job = job_new(id, run);
+    if (job != NULL && !copy_array(images, count, sizeof *images, &job->share.images)) {
+        registry_job_free(job);
+        return NULL;
+    }
     if (job != NULL) {
-        job->image = *image;
+        job->share.n_images = count;
     }
     return job;
 }
 
-struct registry_job *registry_job_image(const char *id, const struct registry_image *image)
+struct registry_job *registry_job_images(const char *id, const struct registry_image *images,
+                                         uint32_t count)
 {
-    return job_of_image(id, image, run_image);
+    return job_of_images(id, images, count, run_images);
 }
 
 struct registry_job *registry_job_guards(const char *id, const struct registry_image *image)
 {
-    return job_of_image(id, image, run_guards);
+    return job_of_images(id, image, 1, run_guards);
 }
 
 struct registry_job *registry_job_release(const char *id, const struct prefix *client)

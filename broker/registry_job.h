@@ -11,12 +11,11 @@ struct registry_job {
     struct registry_job *next;
     int (*run)(sqlite3 *database, const struct registry_job *job);
     char id[SHARE_ID_SIZE];
-    struct registry_share share; /* record, activate */
+    struct registry_share share; /* record, activate; add, guards: images alone */
     const char *boot;            /* record; the registry's */
     struct registry_counters counters;
-    struct registry_image image; /* add */
-    uint64_t ends, deadline_ns;  /* extend */
-    uint64_t ended;              /* end, release */
+    uint64_t ends, deadline_ns; /* extend */
+    uint64_t ended;             /* end, release */
     char reason[256];
     struct prefix client;            /* release */
     struct registry_session session; /* begin, end */
@@ -41,7 +40,8 @@ void registry_jobs_free(struct registry_jobs *jobs);
 struct registry_job *registry_job_record(const struct registry_share *share);
 struct registry_job *registry_job_activate(const struct registry_share *share);
 struct registry_job *registry_job_extend(const char *id, uint64_t ends, uint64_t deadline_ns);
-struct registry_job *registry_job_image(const char *id, const struct registry_image *image);
+struct registry_job *registry_job_images(const char *id, const struct registry_image *images,
+                                         uint32_t count);
 struct registry_job *registry_job_guards(const char *id, const struct registry_image *image);
 struct registry_job *registry_job_release(const char *id, const struct prefix *client);
 struct registry_job *registry_job_begin_session(const char *id,

@@ -100,3 +100,8 @@ int sandbox_add_image(struct sandbox_template *template, int pidfd, uint32_t uid
 
 /* The same for taking one away: unmounts `contents`. 0 also when nothing is mounted there. */
 int sandbox_remove_image(int pidfd, const char *contents);
+
+/* Visits what is shown in the tree of a live sandbox, by its PID 1: the `contents` of each image.
+ * Nothing is touched there. 0 or a negative errno. */
+int sandbox_each_image(pid_t pid, void (*visit)(const char *contents, void *user_data),
+                       void *user_data);

@@ -4,15 +4,19 @@
 #include "sandbox_steps.h"
 
 #include "cleanup.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define MOUNTINFO_MAX (1024 * 1024)
 
 int sandbox_add_image(struct sandbox_template *template, int pidfd, uint32_t uid_first,
                       struct sandbox_image *image, char *why, size_t why_size)
@@ -83,4 +87,44 @@ int sandbox_remove_image(int pidfd, const char *contents)
         return errno == EINVAL || errno == ENOENT ? 0 : -errno; /* nothing is mounted there */
     }
     return 0;
+}
+
+/* proc_pid_mountinfo(5) writes blanks, and what else would look like the end of a field, as three
+ * octal digits. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0'; to++) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] != '\0' &&
+            from[3] != '\0') {
+            *to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+int sandbox_each_image(pid_t pid, void (*visit)(const char *contents, void *user_data),
+                       void *user_data)
+{
+    static const char tree[] = SANDBOX_TREE "/";
+    char name[40];
+    CLEANUP_FREE char *mountinfo = NULL;
+    size_t length;
+    snprintf(name, sizeof name, "/proc/%d/mountinfo", (int)pid);
+    int r = text_read_file(AT_FDCWD, name, MOUNTINFO_MAX, &mountinfo, &length);
+    char *rest = mountinfo;
+    for (char *line; r == 0 && (line = strsep(&rest, "\n")) != NULL;) {
+        int begin = 0, end = 0;
+        if (sscanf(line, "%*u %*u %*u:%*u %*s %n%*s%n", &begin, &end) == 0 && end > begin) {
+            line[end] = '\0';
+            unescape(line + begin);
+            if (strncmp(line + begin, tree, sizeof tree - 1) == 0) {
+                visit(line + begin + sizeof tree - 1, user_data);
+            }
+        }
+    }
+    return r;
 }

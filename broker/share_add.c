@@ -12,26 +12,15 @@
 #include <errno.h>
 #include <string.h>
 
-struct addition {
-    struct share *share;
-    uint32_t left; /* rows not yet durable */
-    int error;
-};
-
 static void recorded(int error, void *user_data)
 {
-    struct addition *addition = user_data;
-    struct share *share = addition->share;
+    struct share *share = user_data;
 
     share->writes--;
-    addition->error = error < 0 ? error : addition->error;
-    if (--addition->left > 0) {
-        return;
-    }
     STOPPING_POINT("add.recorded");
     struct connection *connection =
         share->state == SHARE_ENDING ? NULL : share_next_waiter(share, WAIT_ADD, NULL);
-    if (connection != NULL && addition->error < 0) {
+    if (connection != NULL && error < 0) {
         connection_refuse(connection, "",
                           "The images are shared, but the registry cannot be written; see the "
                           "broker's log.");
@@ -40,7 +29,6 @@ static void recorded(int error, void *user_data)
         connection_done(connection, 0, "%s", "");
     }
     STOPPING_POINT("add.answered");
-    free(addition);
     if (share->state == SHARE_ENDING) {
         share_continue_end(share); /* which answers whoever waits */
     } else {
@@ -50,23 +38,14 @@ static void recorded(int error, void *user_data)
 
 void share_added(struct share *share, uint32_t count)
 {
-    struct addition *addition = calloc(1, sizeof *addition);
+    const struct registry_image *images = share->row.images + share->row.n_images - count;
 
-    if (addition == NULL) {
-        share_add_failed(share, "", "The broker is out of memory.");
-        return;
-    }
-    addition->share = share;
-    addition->left = count;
     log_write(LOG_LEVEL_INFO, "share.added", share->row.user.text, "%u images", count);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct registry_image *image = &share->row.images[share->row.n_images - count + i];
-        share->writes++;
-        int r =
-            registry_add_image(share->broker->registry, share->row.id, image, recorded, addition);
-        if (r < 0) {
-            recorded(r, addition);
-        }
+    share->writes++;
+    int r =
+        registry_add_images(share->broker->registry, share->row.id, images, count, recorded, share);
+    if (r < 0) {
+        recorded(r, share);
     }
 }
 

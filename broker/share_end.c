@@ -188,6 +188,9 @@ void share_end(struct share *share, const char *reason)
     share->state = SHARE_ENDING;
     snprintf(share->reason, sizeof share->reason, "%s", reason);
     STOPPING_POINT("end.begun");
+    /* A broker that dies from here on is followed by one that must not take this for alive. */
+    share_write_deadline(share->broker, share->row.id, 0);
+    STOPPING_POINT("end.deadline_written");
     loop_cancel(&share->timer);
     if (share->firewall_up) {
         cut(share);

@@ -4,15 +4,12 @@
 #include "share.h"
 
 #include "answer.h"
-#include "beneath.h"
 #include "cleanup.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 #include "supervision.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000ull
@@ -59,24 +56,10 @@ static void extension_abandoned(struct connection *connection, void *user_data)
     extension->connection = NULL;
 }
 
-/* The file that both supervisors trust; written by root alone, with one call. */
-static int write_deadline(const struct share *share, uint64_t deadline_ns)
-{
-    char path[SHARE_ID_SIZE + 16];
-    struct supervisor_deadline deadline = {.boottime_ns = deadline_ns};
-
-    snprintf(path, sizeof path, "%s/deadline", share->row.id);
-    CLEANUP_CLOSE int fd = beneath_open(share->broker->run_shares_fd, path, O_WRONLY);
-    if (fd < 0) {
-        return fd == -ENOENT ? -ESTALE : fd; /* -ENOENT is the firewall's word for "has ended" */
-    }
-    ssize_t written = pwrite(fd, &deadline, sizeof deadline, 0);
-    return written < 0 ? -errno : written == (ssize_t)sizeof deadline ? 0 : -EIO;
-}
-
 /*
- * The file first: a supervisor that wakes at the old deadline must find the new one. The firewall
- * decides whether there is still something to extend.
+ * The file first: a supervisor that wakes at the old deadline must find the new one. When that may
+ * have come too late for it, the share has ended, whatever it looks like at this moment; otherwise
+ * the firewall decides whether there is still something to extend.
  */
 static int move_deadline(struct share *share, uint64_t seconds)
 {
@@ -86,17 +69,20 @@ static int move_deadline(struct share *share, uint64_t seconds)
     uint64_t after = loop_now() + seconds * NS_PER_S;
 
     STOPPING_POINT("extend.begun");
-    int r = write_deadline(share, after);
+    int r = share_write_deadline(share->broker, share->row.id, after);
     if (r < 0) {
         return r;
     }
     STOPPING_POINT("extend.deadline_written");
+    if (loop_now() >= before) {
+        return -ENOENT;
+    }
     share->row.deadline_ns = after;
     share_firewall(share, services, &rules);
     r = firewall_share_extend(share->broker->firewall, &rules);
     if (r < 0) {
         share->row.deadline_ns = before;
-        write_deadline(share, before);
+        share_write_deadline(share->broker, share->row.id, before);
         return r;
     }
     STOPPING_POINT("extend.firewall_extended");

@@ -146,22 +146,6 @@ static void heard_mounted(struct share *share, const void *message, size_t lengt
     STOPPING_POINT("prepare.images_settled");
 }
 
-static void heard_linked(struct share *share, const void *message, size_t length, int *fds,
-                         unsigned n_fds)
-{
-    struct preparation *preparation = share->preparation;
-
-    (void)length;
-    (void)fds;
-    (void)n_fds;
-    if (preparation->linked == NULL) {
-        preparation->linked = malloc(sizeof *preparation->linked);
-    }
-    if (preparation->linked != NULL) {
-        memcpy(preparation->linked, message, sizeof *preparation->linked);
-    }
-}
-
 static void heard_born(struct share *share, const void *message, size_t length, int *fds,
                        unsigned n_fds)
 {
@@ -262,7 +246,6 @@ static const struct {
     [PREPARE_PROGRESS] = {sizeof(struct prepare_progress), heard_progress},
     [PREPARE_IMAGES] = {sizeof(struct prepare_images), heard_images},
     [PREPARE_MOUNTED] = {sizeof(struct prepare_mounted), heard_mounted},
-    [PREPARE_LINKED] = {sizeof(struct prepare_linked), heard_linked},
     [PREPARE_BORN] = {sizeof(struct prepare_born), heard_born},
     [PREPARE_DONE] = {offsetof(struct prepare_done, images), heard_done},
     [PREPARE_FAILED] = {sizeof(struct prepare_failed), heard_failed},
@@ -303,8 +286,7 @@ static void undone(void *user_data)
     }
 }
 
-/* The share goes on without the images; until they are taken back nobody can add others. */
-static void undo(struct share *share)
+void share_undo_adding(struct share *share)
 {
     int r = worker_start(share->broker->loop, prepare_undo, NULL, undone, share, &share->worker);
     if (r < 0) {
@@ -331,14 +313,13 @@ static void worker_ended(void *user_data)
         if (!preparation->overdue) {
             share_add_failed(share, "", "The process that added the images ended unexpectedly.");
         }
-        undo(share);
+        share_undo_adding(share);
     } else if (unexpected) {
         share_preparing_failed(share, "",
                                "The process that prepared the share ended unexpectedly; nothing "
                                "was shared.");
     }
     free(preparation->asked);
-    free(preparation->linked);
     free(TAKE_PTR(share->preparation));
     if (share->state == SHARE_ENDING) {
         share_continue_end(share);

@@ -32,6 +32,20 @@ int share_born(struct share *share, pid_t pid, uint64_t start_time, int pidfd);
 void share_progress(struct share *share, uint32_t step, uint32_t steps, const char *text);
 /* The same worker for a preparation (taken over on success). */
 int share_start_worker(struct share *share, struct preparation *preparation);
+/* A live share goes on without what its row does not name; until that is taken back, by a worker,
+ * nobody can add to it. */
+void share_undo_adding(struct share *share);
+/* All paths in the tree that are the share's own: for each image its link, and its contents or "".
+ * To be freed; NULL: no memory. */
+const char **share_paths(const struct registry_share *row);
+bool share_has_contents(const struct registry_share *row, const char *contents);
+/* Whether tree and sandbox of a live share hold more than its row says. */
+bool share_has_strangers(const struct share *share);
+/* The file that both supervisors trust. Written by root alone, with one call. 0 or a negative
+ * errno; -ESTALE: the run directory is gone. */
+int share_write_deadline(const struct broker *broker, const char *id, uint64_t deadline_ns);
+int share_read_deadline(const struct broker *broker, const char *id, uint64_t *ret_deadline_ns);
+
 /* Something of a share is no longer under way: a broker that is stopping may be waiting for it. */
 void share_settled(struct broker *broker);
 /* Goes on with ending when something that it waits for has happened. */

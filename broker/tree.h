@@ -39,6 +39,9 @@ int tree_remove_contents(int shares_fd, const char *id, const char *contents);
  * directories that lead to them, however far who put it there had come. */
 int tree_prune(int shares_fd, const char *id, const char *const *keep, size_t n_keep);
 
+/* Looks whether there is anything that tree_prune() would take. 1, 0, or a negative errno. */
+int tree_has_strangers(int shares_fd, const char *id, const char *const *keep, size_t n_keep);
+
 /* Removes the whole tree: renamed to a tombstone (".gone-ID") first, then emptied. 0 also when it
  * is gone already. */
 int tree_remove(int shares_fd, const char *id);

@@ -17,6 +17,8 @@
 #define DEPTH_MAX 512 /* an image's path has at most that many components */
 
 struct pruning {
+    bool look; /* and take nothing */
+    bool found;
     const char *const *keep;
     size_t n_keep;
     int error; /* the first one; the others are tried all the same */
@@ -26,6 +28,19 @@ static bool is_kept(const struct pruning *pruning, const char *path)
 {
     for (size_t i = 0; i < pruning->n_keep; i++) {
         if (strcmp(pruning->keep[i], path) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A directory on the way to something that is kept. */
+static bool leads_somewhere(const struct pruning *pruning, const char *path)
+{
+    size_t length = strlen(path);
+
+    for (size_t i = 0; i < pruning->n_keep; i++) {
+        if (strncmp(pruning->keep[i], path, length) == 0 && pruning->keep[i][length] == '/') {
             return true;
         }
     }
@@ -60,12 +75,29 @@ static void prune(struct pruning *pruning, int parent_fd, const char *name, cons
             length >= (int)sizeof below || is_kept(pruning, below)) {
             continue;
         }
-        if (unlinkat(fd, entry->d_name, 0) == 0 || errno == ENOENT) {
+        if (pruning->look && !leads_somewhere(pruning, below)) {
+            pruning->found = true;
+            return;
+        }
+        if (!pruning->look && (unlinkat(fd, entry->d_name, 0) == 0 || errno == ENOENT)) {
             continue; /* a link; a directory says EISDIR */
         }
         prune(pruning, fd, entry->d_name, below, depth + 1);
-        remove_one(pruning, fd, entry->d_name, AT_REMOVEDIR);
+        if (!pruning->look) {
+            remove_one(pruning, fd, entry->d_name, AT_REMOVEDIR);
+        }
     }
+}
+
+int tree_has_strangers(int shares_fd, const char *id, const char *const *keep, size_t n_keep)
+{
+    struct pruning pruning = {.look = true, .keep = keep, .n_keep = n_keep};
+
+    if (!tree_is_id(id)) {
+        return -EINVAL;
+    }
+    prune(&pruning, shares_fd, id, "", 0);
+    return pruning.error != 0 ? pruning.error : pruning.found;
 }
 
 int tree_prune(int shares_fd, const char *id, const char *const *keep, size_t n_keep)

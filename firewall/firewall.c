@@ -268,6 +268,16 @@ int firewall_flush_all(struct firewall *firewall)
     return conntrack_flush(&firewall->netfilter, table_mark(&firewall->settings), TABLE_MARK_MASK);
 }
 
+int firewall_flush_mark(struct firewall *firewall, uint32_t mark)
+{
+    return conntrack_flush(&firewall->netfilter, mark, UINT32_MAX);
+}
+
+int firewall_share_check(const struct firewall *firewall, const struct firewall_share *share)
+{
+    return check_living(firewall, share);
+}
+
 int firewall_set_public_udp(struct firewall *firewall, const uint16_t *ports, uint32_t n_ports)
 {
     CLEANUP_FREE uint16_t *free_ports = calloc((size_t)n_ports + 1, sizeof *free_ports);

@@ -107,6 +107,13 @@ int firewall_share_forget(struct firewall *firewall, const struct firewall_share
 /* Flushes every conntrack entry of any of our marks: for a start with an empty registry. */
 int firewall_flush_all(struct firewall *firewall);
 
+/* The same for one mark: of a share that is gone, and may have been made with other settings. */
+int firewall_flush_mark(struct firewall *firewall, uint32_t mark);
+
+/* 0, or -EINVAL where a field is out of its bounds, or not of these settings: such a share cannot
+ * be let live. */
+int firewall_share_check(const struct firewall *firewall, const struct firewall_share *share);
+
 /* Sets the public UDP ports on which datagrams of strangers are refused. Ports that a process of
  * the host itself serves are left out (asked from the kernel by sock_diag at this moment). */
 int firewall_set_public_udp(struct firewall *firewall, const uint16_t *ports, uint32_t n_ports);

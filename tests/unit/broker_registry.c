@@ -267,7 +267,7 @@ static void a_life(void)
     made.share.n_images = 1;
     text_copy(made.images[0].contents, sizeof made.images[0].contents, "linux/debian 12");
     CHECK(registry_activate(registry, &made.share, note, &answers) == 0);
-    CHECK(registry_add_image(registry, made.share.id, &made.images[1], note, &answers) == 0);
+    CHECK(registry_add_images(registry, made.share.id, &made.images[1], 1, note, &answers) == 0);
     made.share.ends += 60;
     made.share.deadline_ns += 60;
     CHECK(registry_extend(registry, made.share.id, made.share.ends, made.share.deadline_ns, note,
@@ -344,7 +344,7 @@ static void unknown_share(void)
         CHECK(await(registry, 1) == -ENOENT);
         registry_extend(registry, made.share.id, 1, 1, note, &answers);
         CHECK(await(registry, 1) == -ENOENT);
-        registry_add_image(registry, made.share.id, &made.images[0], note, &answers);
+        registry_add_images(registry, made.share.id, &made.images[0], 1, note, &answers);
         CHECK(await(registry, 1) == -ENOENT);
         CHECK(end_share(registry, made.share.id, "nothing") == 0);
         CHECK(registry_healthy(registry)); /* nothing is wrong with the file */

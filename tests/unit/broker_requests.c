@@ -199,7 +199,7 @@ bool registry_healthy(const struct registry *registry)
 WRITES(registry_record, const struct registry_share *share)
 WRITES(registry_activate, const struct registry_share *share)
 WRITES(registry_extend, const char *id, uint64_t ends, uint64_t deadline_ns)
-WRITES(registry_add_image, const char *id, const struct registry_image *image)
+WRITES(registry_add_images, const char *id, const struct registry_image *images, uint32_t count)
 WRITES(registry_end, const char *id, const char *reason)
 #pragma GCC diagnostic pop
 

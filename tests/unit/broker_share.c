@@ -283,12 +283,14 @@ int registry_extend(struct registry *registry, const char *id, uint64_t ends, ui
     return queue('x', done, user_data);
 }
 
-int registry_add_image(struct registry *registry, const char *id,
-                       const struct registry_image *image, registry_done *done, void *user_data)
+int registry_add_images(struct registry *registry, const char *id,
+                        const struct registry_image *images, uint32_t count, registry_done *done,
+                        void *user_data)
 {
     (void)registry;
     (void)id;
-    (void)image;
+    (void)images;
+    (void)count;
     return queue('i', done, user_data);
 }
 
@@ -1083,13 +1085,11 @@ static void adding_is_taken_back(void)
 {
     struct image_path path = {"another.iso"};
     struct connection creator, adder, second = {0};
-    static struct prepare_linked linked = {.kind = PREPARE_LINKED, .count = 1};
 
     begin();
     struct share *share = add_one(&creator, &adder);
     says_images(1, 1, 99);
     says_mounted(1, 1, 1);
-    worker_says(1, &linked, sizeof linked, -1);
     worker_ends(1);
     CHECK(is_refused(&adder, "ended unexpectedly"));
     CHECK(gallery_count(broker.gallery) == 1);
