@@ -296,12 +296,37 @@ int cgroup_create(struct cgroups *cgroups, const char *id, const struct cgroup_l
     return 0;
 }
 
+/* To move a thread of its own costs nothing; to move another process, or one with threads, makes
+ * the kernel hold up every fork(2) and exit of the machine and wait for an RCU grace period, some
+ * milliseconds on an idle machine. v1 has a file for the former, and whoever is cloned then is in
+ * the group from its first moment. */
+void cgroup_visit(struct cgroups *cgroups, const char *id)
+{
+    for (size_t i = 0; i < cgroups->count && is_id(id); i++) {
+        if (!cgroups->items[i].v2) {
+            CLEANUP_CLOSE int group = open_directory(cgroups->items[i].ours_fd, id);
+            if (group >= 0) {
+                write_text(group, "tasks", "0");
+            }
+        }
+    }
+}
+
+static int enter(int group, pid_t pid)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%d", (int)pid);
+    return file_has_word(group, "cgroup.procs", number)
+               ? 0
+               : write_number(group, "cgroup.procs", (uint64_t)pid);
+}
+
 int cgroup_enter(struct cgroups *cgroups, const char *id, pid_t pid)
 {
     int r = is_id(id) ? 0 : -EINVAL;
     for (size_t i = 0; i < cgroups->count && r == 0; i++) {
         CLEANUP_CLOSE int group = open_directory(cgroups->items[i].ours_fd, id);
-        r = group < 0 ? group : write_number(group, "cgroup.procs", (uint64_t)pid);
+        r = group < 0 ? group : enter(group, pid);
     }
     return r;
 }

@@ -30,7 +30,10 @@ bool cgroups_unified(const struct cgroups *cgroups); /* cgroup_create() gives a 
 /* A descriptor for CLONE_INTO_CGROUP, or -1 where only v1 is there. Owned by the caller. */
 int cgroup_create(struct cgroups *cgroups, const char *id, const struct cgroup_limits *limits,
                   int *ret_v2_fd);
-/* Puts a process into the share's group in every hierarchy (v2 too, harmlessly). */
+/* Moves the calling process, which has one thread, into the share's v1 groups, if any, so that what
+ * it clones next is born there; cgroup_enter() mends what did not work. The quick way. */
+void cgroup_visit(struct cgroups *cgroups, const char *id);
+/* Puts a process into the share's group in every hierarchy where it is not yet. */
 int cgroup_enter(struct cgroups *cgroups, const char *id, pid_t pid);
 /* SIGKILLs everything in the share's group. 0 also when there is no such group. */
 int cgroup_kill(struct cgroups *cgroups, const char *id);

@@ -139,6 +139,7 @@ static int start(struct job *job, const struct job_plan *plan)
     CLEANUP_CLOSE int tree = open_tree_directory(job);
     struct sandbox_request request = {
         .id = job->share->row.id,
+        .cgroup_fd = job->group_fd,
         .hostname = "cdss",
         .uid_first = job->share->row.uid_first,
         .tree_fd = tree,
@@ -155,6 +156,7 @@ static int start(struct job *job, const struct job_plan *plan)
     if (tree < 0) {
         return tree;
     }
+    cgroup_visit(job->broker->cgroups, job->share->row.id);
     int r =
         sandbox_start(job->broker->sandboxes, &request, born, job, &job->sandbox, why, sizeof why);
     if (r < 0) {

@@ -51,7 +51,16 @@ static int clone_child(struct sandbox_birth *birth, struct sandbox *ret)
                                             CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |
                                             CLONE_NEWUTS,
                                    .pidfd = (uint64_t)(uintptr_t)&pidfd};
-    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    pid_t pid = -1;
+    if (birth->request->cgroup_fd >= 0) { /* saves moving it: see cgroup_visit() */
+        struct clone_args inside = arguments;
+        inside.flags |= CLONE_INTO_CGROUP;
+        inside.cgroup = (uint64_t)birth->request->cgroup_fd;
+        pid = (pid_t)syscall(SYS_clone3, &inside, sizeof inside);
+    }
+    if (pid < 0) {
+        pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    }
     if (pid < 0) {
         return -errno;
     }

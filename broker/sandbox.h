@@ -60,6 +60,7 @@ struct sandbox_file { /* a configuration file, written to SANDBOX_CONFIG/name, 0
 
 struct sandbox_request {
     const char *id; /* the share's: names the cgroup */
+    int cgroup_fd;  /* its group of the unified hierarchy, to be born in; or -1 */
     const char *hostname;
     uint32_t uid_first; /* the share's block */
     int tree_fd;        /* SHARES/ID */

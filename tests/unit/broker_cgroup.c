@@ -159,6 +159,48 @@ static void kills_all(void)
     close(ready[1]);
 }
 
+/* Of the calling process: how many v1 groups of memory or pids it is in, and how many of them are
+ * the share's. */
+static void count_groups(unsigned *ret_all, unsigned *ret_ours)
+{
+    CLEANUP_FREE char *own = NULL;
+    char *rest = NULL, end[64];
+    size_t length;
+    CHECK(text_read_file(AT_FDCWD, "/proc/self/cgroup", 65536, &own, &length) == 0);
+    snprintf(end, sizeof end, "/cdss/%s", id);
+    for (char *line = strtok_r(own, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        if (strstr(line, ":memory:") != NULL || strstr(line, ":pids:") != NULL) {
+            ++*ret_all;
+            *ret_ours +=
+                strlen(line) > strlen(end) && strcmp(line + strlen(line) - strlen(end), end) == 0;
+        }
+    }
+}
+
+/* What a visitor clones is born in the share's group, and need not be moved. */
+static void bears_visitors_children_there(void)
+{
+    const struct cgroup_limits limits = {.memory = 64 << 20, .processes = 16};
+    unsigned all = 0, ours = 0;
+    int fd = -1, status = 0;
+    CHECK(cgroup_create(cgroups, id, &limits, &fd) == 0);
+    cleanup_close_fd(&fd);
+    pid_t pid = fork();
+    if (pid == 0) {
+        cgroup_visit(cgroups, id);
+        pid = fork();
+        if (pid == 0) {
+            count_groups(&all, &ours);
+            _exit(ours == all ? 0 : 1);
+        }
+        waitpid(pid, &status, 0);
+        _exit(cgroup_enter(cgroups, id, getpid()) == 0 && status == 0 ? 0 : 1);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    remove_soon();
+}
+
 static void try_forks(int out)
 {
     int made = 0;
@@ -266,6 +308,7 @@ TEST_MAIN({"finds_hybrid", finds_hybrid}, {"finds_unified", finds_unified},
           {"finds_in_containers", finds_in_containers},
           {"finds_joined_controllers_once", finds_joined_controllers_once},
           {"survives_nonsense", survives_nonsense}, {"makes_and_removes", makes_and_removes},
-          {"kills_all", kills_all}, {"limits_processes", limits_processes},
-          {"limits_memory", limits_memory}, {"closes", closes},
-          {"opens_elsewhere", opens_elsewhere})
+          {"kills_all", kills_all},
+          {"bears_visitors_children_there", bears_visitors_children_there},
+          {"limits_processes", limits_processes}, {"limits_memory", limits_memory},
+          {"closes", closes}, {"opens_elsewhere", opens_elsewhere})

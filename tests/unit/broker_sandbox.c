@@ -216,6 +216,7 @@ static void prepare_share(const struct setup *setup, int out, int ready_fd)
     struct sandbox sandbox = {.pidfd = -1};
     struct sandbox_image images[2] = {setup->images[0], setup->images[1]};
     struct sandbox_request request = {.id = "0123456789abcdef",
+                                      .cgroup_fd = -1,
                                       .hostname = "share",
                                       .uid_first = setup->block,
                                       .tree_fd = tree_fd,
