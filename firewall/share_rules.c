@@ -266,9 +266,15 @@ int share_rules_end(struct netlink *netlink, const struct firewall_share *share,
     return error == -ENOENT ? 0 : error;
 }
 
+/* It is asked for first: mostly it went when the share ended, and a transaction that fails makes
+ * the kernel wait for an RCU grace period, some 10 ms in which the broker would do nothing else. */
 static int delete_chain(struct netlink *netlink, const char *chain)
 {
     const struct elements none = {0};
+    uint32_t use = 0;
+    if (table_chain_use(netlink, chain, &use) == -ENOENT) {
+        return 0;
+    }
     int error = take_away(netlink, &none, chain, put_chain_deletion, NULL);
     return error == -ENOENT ? 0 : error;
 }

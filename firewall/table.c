@@ -238,7 +238,7 @@ static void take_use(const struct nlmsghdr *message, void *user_data)
     nftnl_chain_free(chain);
 }
 
-static int check_chain(struct netlink *netlink, const struct chain_row *row, uint32_t want)
+int table_chain_use(struct netlink *netlink, const char *name, uint32_t *ret_use)
 {
     _Alignas(struct nlmsghdr) char message[512];
     struct nftnl_chain *chain = nftnl_chain_alloc();
@@ -246,12 +246,17 @@ static int check_chain(struct netlink *netlink, const struct chain_row *row, uin
         return -ENOMEM;
     }
     nftnl_chain_set_str(chain, NFTNL_CHAIN_TABLE, FIREWALL_TABLE);
-    nftnl_chain_set_str(chain, NFTNL_CHAIN_NAME, row->name);
+    nftnl_chain_set_str(chain, NFTNL_CHAIN_NAME, name);
     struct nlmsghdr *request = nftnl_nlmsg_build_hdr(message, NFT_MSG_GETCHAIN, NFPROTO_INET, 0, 0);
     nftnl_chain_nlmsg_build_payload(request, chain);
     nftnl_chain_free(chain);
+    return netlink_request(netlink, request, take_use, ret_use);
+}
+
+static int check_chain(struct netlink *netlink, const struct chain_row *row, uint32_t want)
+{
     uint32_t use = 0;
-    int error = netlink_request(netlink, request, take_use, &use);
+    int error = table_chain_use(netlink, row->name, &use);
     if (error != 0) {
         return error;
     }

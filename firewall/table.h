@@ -45,6 +45,9 @@ void base_rules(struct transaction *transaction, const struct firewall_settings 
 /* How often these rules use a chain, as the kernel counts: the rules in it and the jumps to it. */
 uint32_t base_use(const struct firewall_settings *settings, const char *chain);
 
+/* How often the kernel counts a chain of the table as used; -ENOENT: there is no such chain. */
+int table_chain_use(struct netlink *netlink, const char *name, uint32_t *ret_use);
+
 /* As firewall_uninstall() and firewall_check(). */
 int table_remove(struct netlink *netlink);
 int table_check(struct netlink *netlink, const struct firewall_settings *settings);
