@@ -15,11 +15,13 @@
 const struct cli_command cli_command_table[] = {
     {"share", "create", "USER",
      BIT(OPTION_IMAGE) | BIT(OPTION_CLIENT) | BIT(OPTION_PROTOCOL) | BIT(OPTION_FOR) |
-         BIT(OPTION_ALLOW_LOCAL),
+         BIT(OPTION_ALLOW_LOCAL) | BIT(OPTION_AS_USER) | BIT(OPTION_PASSWORD) |
+         BIT(OPTION_IMAGE_PASSWORDS),
      BIT(OPTION_IMAGE) | BIT(OPTION_CLIENT) | BIT(OPTION_PROTOCOL), cli_share_create,
      "share images with some addresses for some time",
      "Returns when every server of the share is ready, and says what to type on the clients.\n"
-     "Interrupted before that, nothing stays. Without --for the site's default lifetime holds.\n"},
+     "Interrupted before that, nothing stays. Without --for the site's default lifetime holds.\n"
+     "Passwords are read one a line, the share's own first, or asked for on a terminal.\n"},
     {"share", "list", NULL, 0, 0, cli_share_list, "list the shares", NULL},
     {"share", "show", "USER", 0, 0, cli_share_show,
      "show one share and what to type on its clients", NULL},
@@ -27,11 +29,24 @@ const struct cli_command cli_command_table[] = {
      "Transfers are cut at once. Removing what is gone already ends with status 3.\n"},
     {"share", "extend", "USER", BIT(OPTION_FOR), BIT(OPTION_FOR), cli_share_extend,
      "let a share end at another time", "The time counts from now; it may also be shorter.\n"},
-    {"share", "add", "USER", BIT(OPTION_IMAGE), BIT(OPTION_IMAGE), cli_share_add,
-     "add images to a share", "Clients see the new images at once.\n"},
+    {"share", "add", "USER", BIT(OPTION_IMAGE) | BIT(OPTION_IMAGE_PASSWORDS), BIT(OPTION_IMAGE),
+     cli_share_add, "add images to a share", "Clients see the new images at once.\n"},
     {"image", "list", "[PATTERN]", 0, 0, cli_image_list, "list what can be shared",
      "PATTERN is a part of the path, in any case of letters; with one of * ? [ it is a shell\n"
      "pattern for the whole path, in which * stands for / too.\n"},
+    {"password", "add", "PATH", BIT(OPTION_LABEL), 0, cli_password_add,
+     "protect an image or a directory with a password",
+     "PATH is an image, or a directory, then all in it; \".\" is the whole repository. The "
+     "password\n"
+     "is one line on standard input, or asked for on a terminal. Users then need one of the\n"
+     "passwords of each such level above an image; administrators need none.\n"},
+    {"password", "remove", "PATH LABEL", 0, 0, cli_password_remove,
+     "take a password back, by its label or its line, such as #3",
+     "Shares that were made with it go on until their end, but their users cannot extend them\n"
+     "without one of the other passwords. Removing what is gone already ends with status 3.\n"},
+    {"password", "list", "PATH", 0, 0, cli_password_list,
+     "list the passwords of an image or a directory",
+     "Shows labels and methods, and the lines of the password file that cannot be used.\n"},
     {NULL, "reap", NULL, 0, 0, cli_reap, "tidy up after shares whose time is over (for cron)",
      NULL},
     {NULL, "status", NULL, 0, 0, cli_show_status, "say how the broker is", NULL},
@@ -125,16 +140,30 @@ static enum cli_status unknown_command(struct cli *cli)
                     said.data != NULL ? said.data : "");
 }
 
+/* The n-th word of "PATH LABEL"; empty when there are not so many. */
+static struct cli_usage operand_word(const char *operands, size_t n)
+{
+    struct cli_usage word = {""};
+    const char *at = operands != NULL ? operands : "";
+    while (n-- > 0) {
+        at += strcspn(at, " ");
+        at += strspn(at, " ");
+    }
+    snprintf(word.text, sizeof word.text, "%.*s", (int)strcspn(at, " "), at);
+    return word;
+}
+
 static enum cli_status check_operand(struct cli *cli, size_t n_words)
 {
     const struct cli_command *command = cli->command;
     const struct texts *words = &cli->arguments.words;
-    size_t most = command->operand != NULL ? 1 : 0;
-    size_t least = most == 1 && command->operand[0] != '[' ? 1 : 0;
-    size_t count = words->count - n_words;
-    if (count < least) {
-        return cli_fail(cli, CLI_USAGE, "", "%s is missing: %s", command->operand,
-                        cli_help_usage(command).text);
+    size_t count = words->count - n_words, most = 0;
+    for (; operand_word(command->operand, most).text[0] != '\0'; most++) {
+        const struct cli_usage word = operand_word(command->operand, most);
+        if (most >= count && word.text[0] != '[') {
+            return cli_fail(cli, CLI_USAGE, "", "%s is missing: %s", word.text,
+                            cli_help_usage(command).text);
+        }
     }
     if (count > most) {
         CLEANUP_TEXT struct text extra = {0};
@@ -144,6 +173,7 @@ static enum cli_status check_operand(struct cli *cli, size_t n_words)
                         extra.data != NULL ? extra.data : "", cli_help_usage(command).text);
     }
     cli->operand = count > 0 ? words->items[n_words] : NULL;
+    cli->second = count > 1 ? words->items[n_words + 1] : NULL;
     return CLI_DONE;
 }
 

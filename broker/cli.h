@@ -17,7 +17,7 @@ struct cli;
 
 struct cli_command {
     const char *group, *word; /* "share" "create"; a command of one word has no group */
-    const char *operand;      /* "USER", "[PATTERN]", or NULL */
+    const char *operand;      /* "USER", "[PATTERN]", "PATH LABEL", or NULL */
     uint32_t takes, needs;    /* option bits beside the common ones */
     enum cli_status (*run)(struct cli *cli);
     const char *summary; /* one line */
@@ -29,7 +29,7 @@ struct cli {
     FILE *out, *err; /* borrowed */
     struct cli_arguments arguments;
     const struct cli_command *command;
-    const char *operand; /* borrowed from arguments; NULL when there is none */
+    const char *operand, *second; /* borrowed from arguments; NULL when there is none */
     struct settings settings;
 };
 
@@ -57,6 +57,9 @@ enum cli_status cli_share_remove(struct cli *cli);
 enum cli_status cli_share_extend(struct cli *cli);
 enum cli_status cli_share_add(struct cli *cli);
 enum cli_status cli_image_list(struct cli *cli);
+enum cli_status cli_password_add(struct cli *cli);
+enum cli_status cli_password_remove(struct cli *cli);
+enum cli_status cli_password_list(struct cli *cli);
 enum cli_status cli_reap(struct cli *cli);
 enum cli_status cli_show_status(struct cli *cli);
 enum cli_status cli_doctor(struct cli *cli);

@@ -4,6 +4,7 @@
 #include "definition.h"
 #include "messages.h"
 #include "parse.h"
+#include "passwd_file.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -34,6 +35,11 @@ static int check_duration(const char *value, const char **ret_why)
     return parse_duration(value, strlen(value), 0, &seconds, ret_why);
 }
 
+static int check_label(const char *value, const char **ret_why)
+{
+    return passwd_label_parse(value, ret_why);
+}
+
 #define LIST(field) .is_list = true, .texts = offsetof(struct cli_arguments, field)
 #define TEXT(field) .text = offsetof(struct cli_arguments, field)
 
@@ -60,6 +66,15 @@ const struct cli_option cli_option_table[OPTIONS_COUNT] = {
     [OPTION_ALLOW_LOCAL] = {"allow-local",
                             .help = "serve clients on this host itself, too: every local user can "
                                     "then read the share"},
+    [OPTION_AS_USER] = {"as-user", .help = "as a user who asks from the first client's address: "
+                                           "bound by user policy and image passwords"},
+    [OPTION_PASSWORD] = {"password-stdin",
+                         .help = "guard the share with the password on standard input"},
+    [OPTION_IMAGE_PASSWORDS] = {"image-passwords-stdin",
+                                .help = "passwords for images, on standard input"},
+    [OPTION_LABEL] = {"label", .value = "TEXT", TEXT(label),
+                      .help = "what to call it, to remove it again", .check = check_label,
+                      .noun = "label", .hint = "give a word or two, such as 'lab 2'"},
     [OPTION_CONFIG] = {"config", 'c', .value = "FILE", TEXT(config),
                        .help = "another configuration than /etc/cdss/cdss.conf"},
     [OPTION_JSON] = {"json", .help = "print one JSON document instead of text"},

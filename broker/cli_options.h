@@ -14,6 +14,10 @@ enum cli_option_id {
     OPTION_PROTOCOL,
     OPTION_FOR,
     OPTION_ALLOW_LOCAL,
+    OPTION_AS_USER,
+    OPTION_PASSWORD,
+    OPTION_IMAGE_PASSWORDS,
+    OPTION_LABEL,
     OPTION_CONFIG,
     OPTION_JSON,
     OPTION_HELP,
@@ -46,7 +50,7 @@ extern const struct cli_option cli_option_table[OPTIONS_COUNT];
 /* Everything but texts is borrowed from argv. */
 struct cli_arguments {
     uint32_t given; /* OPTION_BIT of each that was there */
-    const char *config, *lifetime;
+    const char *config, *lifetime, *label;
     struct texts images, clients, protocols;
     struct texts words; /* what is no option: the command and its operands */
 };

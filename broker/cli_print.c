@@ -76,11 +76,13 @@ static enum cli_status print_listing(struct cli *cli, const struct cli_answer *a
             listing->add_row(&table, answer->records[i].body);
         }
     }
-    if (table.n_cells == 0) {
+    if (table.n_cells == 0 && answer->sentence[0] == '\0') {
         text_format(&out, "%s\n", listing->none);
-    } else if (table_draw(&table, "", &out) < 0) {
+    } else if (table.n_cells > 0 && table_draw(&table, "", &out) < 0) {
         return cli_fail(cli, CLI_FAILED, "", "no memory");
     }
+    text_add_printable(&out, answer->sentence, strlen(answer->sentence));
+    text_add(&out, answer->sentence[0] != '\0' ? "\n" : "");
     return cli_write(cli, &out, status);
 }
 
@@ -154,6 +156,25 @@ enum cli_status cli_print_images(struct cli *cli, const struct cli_answer *answe
     static const struct listing listing = {"images",      "There are no such images.",
                                            columns,       ARRAY_SIZE(columns),
                                            MESSAGE_IMAGE, add_image_row};
+    return print_listing(cli, answer, status, &listing);
+}
+
+static void add_password_row(struct table *table, const void *body)
+{
+    const struct message_password *password = body;
+    table_cell_format(table, "%u", password->line);
+    table_cell(table, password->label);
+    table_cell(table, password->method[0] != '\0' ? password->method : password->note);
+}
+
+enum cli_status cli_print_passwords(struct cli *cli, const struct cli_answer *answer,
+                                    enum cli_status status)
+{
+    static const struct table_column columns[] = {
+        {"LINE", true}, {"LABEL", false}, {"METHOD", false}};
+    static const struct listing listing = {"passwords",      "There are no passwords.",
+                                           columns,          ARRAY_SIZE(columns),
+                                           MESSAGE_PASSWORD, add_password_row};
     return print_listing(cli, answer, status, &listing);
 }
 

@@ -15,6 +15,8 @@ enum cli_status cli_print_shares(struct cli *cli, const struct cli_answer *answe
                                  enum cli_status status);
 enum cli_status cli_print_images(struct cli *cli, const struct cli_answer *answer,
                                  enum cli_status status);
+enum cli_status cli_print_passwords(struct cli *cli, const struct cli_answer *answer,
+                                    enum cli_status status);
 enum cli_status cli_print_status(struct cli *cli, const struct cli_answer *answer,
                                  enum cli_status status);
 

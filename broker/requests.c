@@ -337,9 +337,9 @@ static const struct {
     {MESSAGE_SESSION_BEGIN, PEER_WEB, false, handle_absent},
     {MESSAGE_SESSION_END, PEER_WEB, false, handle_absent},
     {MESSAGE_CLIENT_RELEASE, PEER_WEB, false, handle_absent},
-    {MESSAGE_PASSWORD_ADD, PEER_ADMIN, false, handle_absent},
-    {MESSAGE_PASSWORD_REMOVE, PEER_ADMIN, false, handle_absent},
-    {MESSAGE_PASSWORD_LIST, PEER_ADMIN, false, handle_absent},
+    {MESSAGE_PASSWORD_ADD, PEER_ADMIN, true, request_password_add},
+    {MESSAGE_PASSWORD_REMOVE, PEER_ADMIN, true, request_password_remove},
+    {MESSAGE_PASSWORD_LIST, PEER_ADMIN, false, request_password_list},
 };
 
 int request_handle(struct broker *broker, struct connection *connection,

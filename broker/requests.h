@@ -13,3 +13,7 @@ int request_handle(struct broker *broker, struct connection *connection,
 
 /* requests_images.c: the one handler that is long enough for a file of its own. */
 int request_images(struct broker *broker, struct connection *connection, const void *body);
+/* requests_password.c */
+int request_password_add(struct broker *broker, struct connection *connection, const void *body);
+int request_password_remove(struct broker *broker, struct connection *connection, const void *body);
+int request_password_list(struct broker *broker, struct connection *connection, const void *body);

@@ -243,8 +243,10 @@ static const struct wire_field message_session_fields[] = {
 static const struct wire_record session = RECORD(message_session);
 
 static const struct wire_field message_password_fields[] = {
+    NUMBER32(message_password, line, 1, UINT32_MAX),
     TEXT(message_password, label, 0, MESSAGE_LABEL_MAX),
-    TEXT(message_password, method, 1, 31),
+    TEXT(message_password, method, 0, 31),
+    TEXT(message_password, note, 0, SENTENCE_MAX),
 };
 static const struct wire_record password = RECORD(message_password);
 

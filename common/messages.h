@@ -178,8 +178,11 @@ struct message_session {
     uint64_t seconds; /* until it ends, at the latest */
 };
 
-struct message_password {
-    char *label, *method; /* "yescrypt", ... */
+struct message_password { /* a line of a password file */
+    uint32_t line;
+    char *label;
+    char *method; /* "yescrypt", ...; "": the line is none */
+    char *note;   /* why it is none */
 };
 
 /* One row per message. */

@@ -375,10 +375,14 @@ static void test_usage_errors(void)
         {{"cdss", "share", "add", "a", "--image", "../x"}, "the image path \"../x\" "},
         {{"cdss", "share", "show", "a b"}, "the user name \"a b\" "},
         {{"cdss", "status", "--json=yes"}, "--json takes no value"},
-        {{"cdss", "status", "--password-stdin"}, "there is no option \"--password-stdin\""},
-        {{"cdss", "status", "--as-user"}, "there is no option \"--as-user\""},
+        {{"cdss", "status", "--password-stdin"}, "--password-stdin does not belong here"},
+        {{"cdss", "password", "list", "x", "--label", "y"}, "--label does not belong here"},
+        {{"cdss", "password", "add", "x", "--label", "#3"}, "the label \"#3\" begins with a #"},
+        {{"cdss", "password", "remove"}, "PATH is missing: cdss password remove PATH LABEL"},
+        {{"cdss", "password", "remove", "x"}, "LABEL is missing"},
+        {{"cdss", "password", "remove", "x", "y", "z"}, "\"z\" is one word too many"},
         {{"cdss", "status", "--jso"}, "there is no option \"--jso\""},
-        {{"cdss", "password", "list", "x"}, "there is no command \"password list\""},
+        {{"cdss", "password", "show", "x"}, "there is no command \"password show\""},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         CLEANUP_RUN struct run run = run_words((char **)cases[i].words);
