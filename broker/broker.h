@@ -21,6 +21,7 @@ struct share;
 struct control;
 struct verify;
 struct gates;
+struct logins;
 
 struct broker {
     struct settings settings;
@@ -35,6 +36,7 @@ struct broker {
     struct sandbox_template *sandboxes;
     struct gallery *gallery;
     struct verify *verify; /* checks passwords */
+    struct logins *logins; /* wrong passwords of shares, counted */
     struct gates *gates;   /* users' requests for images, while they are judged */
     struct control *control;
     struct loop_watch *signal_watch;

@@ -82,6 +82,7 @@ static const struct {
     {"loop", daemon_start_loop, daemon_stop_loop},
     {"signals", daemon_start_signals, daemon_stop_signals},
     {"passwords", daemon_start_verify, daemon_stop_verify},
+    {"logins", daemon_start_logins, daemon_stop_logins},
     {"image passwords", daemon_start_gates, daemon_stop_gates},
     {"registry", daemon_start_registry, daemon_stop_registry},
     {"firewall", daemon_start_firewall, daemon_stop_firewall},

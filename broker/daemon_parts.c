@@ -3,6 +3,7 @@
  */
 #include "daemon_steps.h"
 
+#include "access.h"
 #include "control.h"
 #include "fence.h"
 #include "gate.h"
@@ -137,6 +138,21 @@ int daemon_start_loop(struct broker *broker, char *why, size_t why_size)
 void daemon_stop_loop(struct broker *broker)
 {
     loop_close(broker->loop);
+}
+
+int daemon_start_logins(struct broker *broker, char *why, size_t why_size)
+{
+    int r = logins_open(&broker->logins);
+
+    if (r < 0) {
+        snprintf(why, why_size, "%s", strerror(-r));
+    }
+    return r;
+}
+
+void daemon_stop_logins(struct broker *broker)
+{
+    logins_close(broker->logins);
 }
 
 int daemon_start_verify(struct broker *broker, char *why, size_t why_size)

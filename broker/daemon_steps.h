@@ -37,6 +37,8 @@ DAEMON_START(gallery);
 DAEMON_STOP(gallery);
 DAEMON_START(firewall);
 DAEMON_STOP(firewall);
+DAEMON_START(logins);
+DAEMON_STOP(logins);
 DAEMON_START(verify);
 DAEMON_STOP(verify);
 DAEMON_START(gates);

@@ -202,16 +202,35 @@ static bool collide(const struct prefix *mine, const struct prefix *its, bool ne
     return prefix_overlaps(mine, its) && (same_kind || !nested);
 }
 
+static int refuse_overlap(const struct prefix *client, const struct prefix *its,
+                          const struct share *share, const struct policy_asker *asker,
+                          struct refusal *refusal)
+{
+    const struct prefix own = host_of(&asker->address);
+
+    if (!asker->user) {
+        return policy_refuse(
+            refusal, "client", "The client %s overlaps with %s of the share of %s.",
+            policy_show_prefix(client).text, policy_show_prefix(its).text, share->row.user.text);
+    }
+    /* Users do not hear whose it is. */
+    if (prefix_contains(&own, client) && prefix_contains(&own, its)) {
+        return policy_refuse(refusal, "client", "Your address %s is in a share already%s.",
+                             policy_show_prefix(client).text,
+                             share->row.web ? "; release it there first" : "");
+    }
+    return policy_refuse(refusal, "client",
+                         "The client %s overlaps with the addresses of another share.",
+                         policy_show_prefix(client).text);
+}
+
 static int check_others(const struct broker *broker, const struct prefix *client, bool nested,
-                        struct refusal *refusal)
+                        const struct policy_asker *asker, struct refusal *refusal)
 {
     for (const struct share *share = broker->shares; share != NULL; share = share->next) {
         for (uint32_t i = 0; share->state != SHARE_ENDING && i < share->row.n_clients; i++) {
             if (collide(client, &share->row.clients[i], nested)) {
-                return policy_refuse(
-                    refusal, "client", "The client %s overlaps with %s of the share of %s.",
-                    policy_show_prefix(client).text,
-                    policy_show_prefix(&share->row.clients[i]).text, share->row.user.text);
+                return refuse_overlap(client, &share->row.clients[i], share, asker, refusal);
             }
         }
     }
@@ -231,7 +250,7 @@ static int check_client(const struct broker *broker, const struct prefix *client
     if (r == 0 && asker->user && !is_own) {
         r = check_claim(broker, client, &asker->address, refusal);
     }
-    return r < 0 ? r : check_others(broker, client, !asker->user || is_own, refusal);
+    return r < 0 ? r : check_others(broker, client, !asker->user || is_own, asker, refusal);
 }
 
 /* Parses one that is like none before it. */

@@ -11,9 +11,16 @@
 int request_handle(struct broker *broker, struct connection *connection,
                    const struct wire_message *message);
 
-/* requests_images.c: the one handler that is long enough for a file of its own. */
-int request_images(struct broker *broker, struct connection *connection, const void *body);
+/* A handler. The body lives until the answer. */
+typedef int request_handler(struct broker *broker, struct connection *connection, const void *body);
+
+/* requests_images.c */
+request_handler request_images;
+/* requests_create.c */
+request_handler request_create;
+/* requests_share.c */
+request_handler request_show, request_remove, request_extend, request_add;
+/* requests_session.c */
+request_handler request_session_begin, request_session_end, request_release;
 /* requests_password.c */
-int request_password_add(struct broker *broker, struct connection *connection, const void *body);
-int request_password_remove(struct broker *broker, struct connection *connection, const void *body);
-int request_password_list(struct broker *broker, struct connection *connection, const void *body);
+request_handler request_password_add, request_password_remove, request_password_list;

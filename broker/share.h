@@ -2,7 +2,8 @@
  * One user's grant and its life: preparing -> active -> ending -> gone. The steps are in
  * docs/architecture.md; here is who drives them: share.c (finding, PID 1, expiry), share_create.c,
  * prepare.c (what the preparing worker does), share_prepare.c (the loop's side of that
- * conversation), share_add.c, share_extend.c, share_end.c, and share_wait.c (who waits for it).
+ * conversation), share_add.c, share_extend.c, share_release.c, share_end.c, and share_wait.c (who
+ * waits for it).
  *
  * A share begins with a row in the registry and ends with that row closed; whatever was acquired in
  * between is undone by share_end(), which may be called in any state, any number of times.
@@ -57,6 +58,7 @@ struct share {
     struct preparation *preparation;
     struct share_holds holds;
     struct share_waiter *waiters;
+    struct sha256 adding_session;       /* of whoever adds images; zeros: it is no session */
     char reason[128];                   /* why it ends, for the history */
     char sentence[SHARE_SENTENCE_SIZE]; /* what a waiting creator is told; "" when he is not to
                                            blame */
@@ -97,6 +99,10 @@ int share_extend(struct share *share, uint64_t seconds, struct connection *conne
  * user was let through for; NULL for an administrator. 0 or a negative errno. */
 int share_add_images(struct share *share, const struct image_path *paths,
                      const struct gate_seal *seals, uint32_t count, struct connection *connection);
+
+/* Takes this client out of an active share that has others (share_release.c); the connection is
+ * answered when that is durable. 0 or a negative errno. */
+int share_release(struct share *share, const struct prefix *client, struct connection *connection);
 
 /* The firewall's view of a share; `services` has room for FIREWALL_SERVICES_MAX. */
 void share_firewall(const struct share *share, struct firewall_service *services,

@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "prepare.h"
+#include "session.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 
@@ -40,6 +41,7 @@ void share_added(struct share *share, uint32_t count)
 {
     const struct registry_image *images = share->row.images + share->row.n_images - count;
 
+    session_end(share, &share->adding_session, true);
     log_write(LOG_LEVEL_INFO, "share.added", share->row.user.text, "%u images", count);
     share->writes++;
     int r =

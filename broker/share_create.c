@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "prepare.h"
+#include "session.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 
@@ -60,6 +61,9 @@ static void activated(int error, void *user_data)
               (unsigned long long)share_remaining(share), share->row.requester);
     while ((connection = share_next_waiter(share, WAIT_CREATE, NULL)) != NULL) {
         answer_share(connection, share);
+        if (connection_peer(connection)->role == PEER_WEB) {
+            session_answer(share, connection); /* without one, its user comes in as others do */
+        }
         connection_done(connection, 0, "%s", "");
     }
     STOPPING_POINT("create.answered");

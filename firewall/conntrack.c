@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TUPLE_MAX 200 /* bytes of an attribute that tells a flow; an IPv6 one with its ports: 76   \
-                       */
+/* Bytes of an attribute that tells a flow; an IPv6 one with its ports has 76. */
+#define TUPLE_MAX 200
 
 static struct nlmsghdr *begin(char *message, uint16_t type, uint8_t family)
 {

@@ -549,12 +549,14 @@ static void clients_of_others(void)
     set_networks(&broker.settings.claim, "10.0.0.0/8", NULL);
     broker.settings.web_max_prefix4 = 24;
     r.clients = TEXTS((char *)"10.1.2.4");
-    CHECK(is_refused(&r, "client", "10.1.0.0/16 of the share of bob"));
+    CHECK(is_refused(&r, "client", "overlaps with the addresses of another share."));
     r.clients = TEXTS((char *)"10.9.9.0/24");
-    CHECK(is_refused(&r, "client", "10.9.9.9 of the share of bob"));
+    CHECK(is_refused(&r, "client", "overlaps with the addresses of another share."));
     ask_as("10.9.9.9");
     r.clients = TEXTS((char *)"10.9.9.9");
-    CHECK(is_refused(&r, "client", "share of bob"));
+    CHECK(is_refused(&r, "client", "Your address 10.9.9.9 is in a share already."));
+    other.row.web = true;
+    CHECK(is_refused(&r, "client", "in a share already; release it there first."));
     asker = (struct policy_asker){0};
     other.state = SHARE_ENDING; /* its elements are gone from the firewall already */
     r.clients = TEXTS((char *)"10.9.9.9");

@@ -108,6 +108,11 @@ void answer_share(struct connection *connection, const struct share *share)
     connection->listed[share->number]++;
 }
 
+void connection_forget_request(struct connection *connection)
+{
+    (void)connection;
+}
+
 /* -- workers -- */
 
 struct worker {
@@ -201,6 +206,9 @@ WRITES(registry_activate, const struct registry_share *share)
 WRITES(registry_extend, const char *id, uint64_t ends, uint64_t deadline_ns)
 WRITES(registry_add_images, const char *id, const struct registry_image *images, uint32_t count)
 WRITES(registry_end, const char *id, const char *reason)
+WRITES(registry_release, const char *id, const struct prefix *client)
+WRITES(registry_begin_session, const char *id, const struct registry_session *session)
+WRITES(registry_end_sessions, const char *id, const struct sha256 *token, bool others)
 #pragma GCC diagnostic pop
 
 uint32_t registry_next_mark(struct registry *registry)
@@ -260,13 +268,18 @@ static bool is_refused(const char *part)
     return peer.answers == 1 && peer.refusals == 1 && strstr(peer.sentence, part) != NULL;
 }
 
+/* As an administrator says it. */
+#define WHO(name)                                                                                  \
+    {                                                                                              \
+        (char *)(name), (char *)"", (char *)"", (char *)""                                         \
+    }
+
 /* -- roles -- */
 
 static void what_is_not_for_the_web(void)
 {
-    static const uint16_t ids[] = {MESSAGE_SHARE_CREATE, MESSAGE_SHARE_LIST,   MESSAGE_SHARE_SHOW,
-                                   MESSAGE_SHARE_REMOVE, MESSAGE_SHARE_EXTEND, MESSAGE_SHARE_ADD,
-                                   MESSAGE_REAP};
+    static const uint16_t ids[] = {MESSAGE_SHARE_LIST, MESSAGE_REAP, MESSAGE_PASSWORD_ADD,
+                                   MESSAGE_PASSWORD_REMOVE, MESSAGE_PASSWORD_LIST};
 
     begin(PEER_WEB);
     for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
@@ -277,14 +290,17 @@ static void what_is_not_for_the_web(void)
         CHECK(ask(id, NULL) < 0 && peer.answers == 0);
     }
     begin(PEER_ADMIN);
+    CHECK(ask(MESSAGE_SESSION_BEGIN, NULL) == -EACCES);
+    CHECK(ask(MESSAGE_SESSION_END, NULL) == -EACCES);
+    CHECK(ask(MESSAGE_CLIENT_RELEASE, NULL) == -EACCES);
     CHECK(ask(MESSAGE_DONE, NULL) == -EPROTO);
     CHECK(ask(0, NULL) == -EPROTO);
 }
 
 static void nothing_begins_while_stopping(void)
 {
-    struct message_share_user user = {.who.user = (char[]){"alice"}};
-    struct message_share_extend extend = {.who.user = (char[]){"alice"}, .seconds = 1};
+    struct message_share_user user = {.who = WHO("alice")};
+    struct message_share_extend extend = {.who = WHO("alice"), .seconds = 1};
 
     begin(PEER_ADMIN);
     add_share("alice");
@@ -301,8 +317,8 @@ static void nothing_begins_while_stopping(void)
 
 static void no_such_share(void)
 {
-    struct message_share_user user = {.who.user = (char[]){"alice"}};
-    struct message_share_user bad = {.who.user = (char[]){"a/b"}};
+    struct message_share_user user = {.who = WHO("alice")};
+    struct message_share_user bad = {.who = WHO("a/b")};
 
     begin(PEER_ADMIN);
     CHECK(ask(MESSAGE_SHARE_SHOW, &user) == 0 && is_refused("alice has no share."));
@@ -315,7 +331,7 @@ static void no_such_share(void)
 
 static void a_share_that_is_not_active(void)
 {
-    struct message_share_extend extend = {.who.user = (char[]){"alice"}, .seconds = 1};
+    struct message_share_extend extend = {.who = WHO("alice"), .seconds = 1};
 
     begin(PEER_ADMIN);
     struct share *share = add_share("alice");

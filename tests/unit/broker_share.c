@@ -224,7 +224,7 @@ static void worker_says(unsigned n, const void *message, size_t length, int fd)
 /* -- the registry -- */
 
 struct write {
-    char kind; /* r a x i e */
+    char kind; /* r a x i c e */
     registry_done *done;
     void *user_data;
 };
@@ -303,6 +303,39 @@ int registry_end(struct registry *registry, const char *id, const char *reason, 
     return queue('e', done, user_data);
 }
 
+/* Sessions are begun and ended without waiting. */
+static unsigned sessions_begun, sessions_ended;
+
+int registry_begin_session(struct registry *registry, const char *id,
+                           const struct registry_session *session, registry_done *done,
+                           void *user_data)
+{
+    (void)registry;
+    (void)id;
+    CHECK(session->until_ns > loop_now() && done == NULL && user_data == NULL);
+    sessions_begun++;
+    return 0;
+}
+
+int registry_end_sessions(struct registry *registry, const char *id, const struct sha256 *token,
+                          bool others, registry_done *done, void *user_data)
+{
+    (void)registry;
+    (void)id;
+    CHECK(token != NULL && others && done == NULL && user_data == NULL);
+    sessions_ended++;
+    return 0;
+}
+
+int registry_release(struct registry *registry, const char *id, const struct prefix *client,
+                     registry_done *done, void *user_data)
+{
+    (void)registry;
+    (void)id;
+    (void)client;
+    return queue('c', done, user_data);
+}
+
 static void written(int error)
 {
     CHECK(first_write < n_writes);
@@ -326,6 +359,15 @@ int firewall_share_extend(struct firewall *firewall, const struct firewall_share
 {
     (void)firewall;
     (void)share;
+    return firewall_error;
+}
+
+int firewall_share_release(struct firewall *firewall, const struct firewall_share *share,
+                           const struct prefix *client)
+{
+    (void)firewall;
+    (void)client;
+    CHECK(share->n_clients > 1);
     return firewall_error;
 }
 
@@ -389,15 +431,32 @@ int readers_abort(struct cgroups *cgroups, const char *id, pid_t pid)
 struct connection {
     connection_abandoned *abandoned;
     void *user_data;
-    unsigned answers, shares, refusals;
+    unsigned answers, shares, sessions, refusals;
     char sentence[1000];
 };
 
+static enum peer_role role = PEER_ADMIN; /* of everybody */
+
+const struct peer *connection_peer(const struct connection *connection)
+{
+    static struct peer peer;
+
+    (void)connection;
+    peer.role = role;
+    return &peer;
+}
+
 void connection_send(struct connection *connection, uint16_t id, const void *body)
 {
-    (void)body;
+    const struct message_session *session = body;
+
     CHECK(connection->answers == 0);
     connection->shares += id == MESSAGE_SHARE;
+    if (id == MESSAGE_SESSION) {
+        CHECK(strlen(session->token) == MESSAGE_TOKEN_LENGTH && session->seconds > 0);
+        CHECK(connection->shares == 1);
+        connection->sessions++;
+    }
 }
 
 __attribute__((format(printf, 2, 0))) static void answer(struct connection *connection,
@@ -686,6 +745,25 @@ static void a_share(void)
     CHECK(is_done(&remover));
     CHECK_TEXT(history, "rae");
     CHECK(forgotten == 1);
+    finish();
+}
+
+/* A web front end is told a token, too, when the share is there and not before. */
+static void a_share_of_the_web(void)
+{
+    struct connection creator;
+
+    begin();
+    role = PEER_WEB;
+    sessions_begun = 0;
+    struct share *share = create_until(ACTIVE_STEPS - 1, &creator);
+    CHECK(creator.sessions == 0 && share->row.n_sessions == 0);
+    step_activated();
+    role = PEER_ADMIN;
+    CHECK(is_done(&creator) && creator.shares == 1 && creator.sessions == 1);
+    CHECK(share->row.n_sessions == 1 && sessions_begun == 1);
+    share_end(share, "removed");
+    let_end();
     finish();
 }
 
@@ -1023,9 +1101,15 @@ static void images_are_added(void)
 
     begin();
     struct share *share = add_one(&creator, &adder);
+    share->row.n_sessions = 2; /* the adder's, and another, which must go */
+    share->row.sessions[1].token.bytes[0] = share->adding_session.bytes[0] = 7;
+    sessions_ended = 0;
     says_images(1, 1, 99);
     says_mounted(1, 1, 1);
+    CHECK(sessions_ended == 0);
     says_done(1, 1);
+    CHECK(sessions_ended == 1 && share->row.n_sessions == 1);
+    CHECK(share->row.sessions[0].token.bytes[0] == 7);
     worker_ends(1);
     CHECK(adder.answers == 0); /* not before it is durable */
     written(0);
@@ -1250,6 +1334,64 @@ static void stopping_waits_for_an_extension(void)
     finish();
 }
 
+/* -- one client leaves -- */
+
+static struct share *create_with_two_clients(struct connection *creator)
+{
+    struct share *share = create_until(ACTIVE_STEPS, creator);
+    struct prefix *clients = reallocarray(share->row.clients, 2, sizeof *clients);
+
+    clients[1] = clients[0];
+    clients[1].address.bytes[3] = 2;
+    share->row.clients = clients;
+    share->row.n_clients = 2;
+    return share;
+}
+
+static void a_client_is_released(void)
+{
+    struct connection creator, releaser = {0};
+
+    begin();
+    struct share *share = create_with_two_clients(&creator);
+    struct prefix client = share->row.clients[0];
+    firewall_error = -EIO;
+    CHECK(share_release(share, &client, &releaser) == -EIO);
+    CHECK(share->row.n_clients == 2 && share->writes == 0);
+    firewall_error = 0;
+    CHECK(share_release(share, &client, &releaser) == 0 && releaser.answers == 0);
+    CHECK(share->row.n_clients == 1 && share->row.clients[0].address.bytes[3] == 2);
+    written(0);
+    CHECK(is_done(&releaser) && opened == 1);
+    CHECK_TEXT(releaser.sentence, "127.0.0.1 was released.");
+    share_end(share, "removed");
+    let_end();
+    finish();
+}
+
+/* The share ends meanwhile, the releaser hangs up, or the disk is full. */
+static void a_release_is_disturbed(void)
+{
+    for (unsigned n = 0; n < 3; n++) {
+        struct connection creator, releaser = {0};
+        begin();
+        struct share *share = create_with_two_clients(&creator);
+        struct prefix client = share->row.clients[0];
+        CHECK(share_release(share, &client, &releaser) == 0);
+        if (n == 0) {
+            share_end(share, "removed");
+        } else if (n == 1) {
+            hang_up(&releaser);
+        }
+        written(n == 2 ? -ENOSPC : 0);
+        CHECK(n == 1 || releaser.answers == 1);
+        CHECK(n != 2 || is_refused(&releaser, "registry cannot be written"));
+        share_end(share, "removed");
+        let_end();
+        finish();
+    }
+}
+
 /* -- a restart -- */
 
 static void what_cannot_be_adopted_is_not_kept(void)
@@ -1293,6 +1435,9 @@ static void numbers_run_out(void)
 }
 
 TEST_MAIN({"set up", set_up}, {"a share is made and removed", a_share},
+          {"a share of the web", a_share_of_the_web},
+          {"a client is released", a_client_is_released},
+          {"a release is disturbed", a_release_is_disturbed},
           {"the worker that clears away is killed", clearing_is_killed},
           {"its creator hangs up at each step", abandoned_at_each_step},
           {"it is removed twice at each step", removed_twice_at_each_step},
