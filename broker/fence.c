@@ -31,6 +31,8 @@
 /* Skips `n` instructions when the low 32 bits of `dst` compare so with a constant. */
 #define SKIP(how, dst, value, n)                                                                   \
     INSN(BPF_JMP32 | (how) | BPF_K, dst, 0, (int16_t)(n), (int32_t)(value))
+/* The same when it is a null pointer, and 0 then. */
+#define SKIP_NULL(dst, n) INSN(BPF_JMP | BPF_JEQ | BPF_K, dst, 0, (int16_t)(n), 0)
 /* The address of a map; two instructions long. */
 #define MAP(dst, fd)                                                                               \
     INSN(BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_FD, 0, (fd)), INSN(0, 0, 0, 0, 0)
@@ -88,24 +90,8 @@ static int put_marks(int group_fd, const struct fence *fence)
     return put(group_fd, &program);
 }
 
-/* Port 0 lets the kernel pick. */
-static int put_ports(int group_fd, const struct fence *fence, enum bpf_attach_type place)
-{
-    const struct bpf_insn code[] = {
-        LOAD(R2, R1, offsetof(struct bpf_sock_addr, user_port)),
-        TO_HOST16(R2),
-        SET(R0, 1),
-        SKIP(BPF_JEQ, R2, 0, 3),
-        SKIP(BPF_JLT, R2, fence->passive_first, 1),
-        SKIP(BPF_JLE, R2, fence->passive_last, 1),
-        SET(R0, 0),
-        EXIT,
-    };
-    const struct program program = {BPF_PROG_TYPE_CGROUP_SOCK_ADDR, place, code, ARRAY_SIZE(code)};
-    return put(group_fd, &program);
-}
-
-/* A hash of the sockets that are there: when it is full, there is no further one. */
+/* A hash of the sockets that are there, by their cookies: when it is full, there is no further one.
+ */
 static int make_map(const struct fence *fence)
 {
     union bpf_attr attr = {.map_type = BPF_MAP_TYPE_HASH,
@@ -114,6 +100,46 @@ static int make_map(const struct fence *fence)
                            .max_entries = fence->sockets,
                            .map_flags = BPF_F_NO_PREALLOC};
     return bpf(BPF_MAP_CREATE, &attr);
+}
+
+/* Port 0 lets the kernel pick. */
+static int put_no_ports(int group_fd, enum bpf_attach_type place)
+{
+    const struct bpf_insn code[] = {
+        LOAD(R2, R1, offsetof(struct bpf_sock_addr, user_port)),
+        SET(R0, 1),
+        SKIP(BPF_JEQ, R2, 0, 1),
+        SET(R0, 0),
+        EXIT,
+    };
+    const struct program program = {BPF_PROG_TYPE_CGROUP_SOCK_ADDR, place, code, ARRAY_SIZE(code)};
+    return put(group_fd, &program);
+}
+
+/* Passive ports are for the sockets that are counted: connections that were accepted are as many as
+ * clients make, and could be unbound and bound again. */
+static int put_ports(int group_fd, const struct fence *fence, int map, enum bpf_attach_type place)
+{
+    const struct bpf_insn code[] = {
+        LOAD(R2, R1, offsetof(struct bpf_sock_addr, user_port)),
+        TO_HOST16(R2),
+        SET(R0, 1),
+        SKIP(BPF_JEQ, R2, 0, 12), /* to the end */
+        SET(R0, 0),
+        SKIP(BPF_JLT, R2, fence->passive_first, 10),
+        SKIP(BPF_JGT, R2, fence->passive_last, 9),
+        CALL(BPF_FUNC_get_socket_cookie),
+        STORE(BPF_DW, FP, -8, R0),
+        MAP(R1, map),
+        COPY(R2, FP),
+        ADD(R2, -8),
+        CALL(BPF_FUNC_map_lookup_elem),
+        SKIP_NULL(R0, 1),
+        SET(R0, 1),
+        EXIT,
+    };
+    const struct program program = {BPF_PROG_TYPE_CGROUP_SOCK_ADDR, place, code, ARRAY_SIZE(code)};
+    return put(group_fd, &program);
 }
 
 static int put_made(int group_fd, int map)
@@ -158,24 +184,23 @@ static int put_released(int group_fd, int map)
     return put(group_fd, &program);
 }
 
-static int put_count(int group_fd, const struct fence *fence)
+static int put_own_sockets(int group_fd, const struct fence *fence)
 {
     CLEANUP_CLOSE int map = make_map(fence); /* the programs keep it */
-    int r = map < 0 ? map : put_released(group_fd, map);
-    return r < 0 ? r : put_made(group_fd, map);
+    int r = map < 0 ? map : put_ports(group_fd, fence, map, BPF_CGROUP_INET4_BIND);
+    r = r < 0 ? r : put_ports(group_fd, fence, map, BPF_CGROUP_INET6_BIND);
+    r = r < 0 ? r : put_released(group_fd, map);
+    r = r < 0 ? r : put_made(group_fd, map);
+    return r < 0 ? r : put_marks(group_fd, fence);
 }
 
 int fence_attach(int group_fd, const struct fence *fence)
 {
-    const struct fence closed = {.passive_first = 1, .passive_last = 0};
-    const struct fence *ports = fence->sockets > 0 ? fence : &closed;
-    int r = put_ports(group_fd, ports, BPF_CGROUP_INET4_BIND);
-    r = r < 0 ? r : put_ports(group_fd, ports, BPF_CGROUP_INET6_BIND);
     if (fence->sockets > 0) {
-        r = r < 0 ? r : put_marks(group_fd, fence);
-        r = r < 0 ? r : put_count(group_fd, fence);
+        return put_own_sockets(group_fd, fence);
     }
-    return r;
+    int r = put_no_ports(group_fd, BPF_CGROUP_INET4_BIND);
+    return r < 0 ? r : put_no_ports(group_fd, BPF_CGROUP_INET6_BIND);
 }
 
 int fence_probe(void)

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Servers that have been taken over, images that are made to lead elsewhere, and a reader that will
-# not die: what they try must not reach the host, the network, another share, or the time after the
-# share's end. tests/net/definitions/hostile tells what a captured server tries.
+# Images that are made to lead elsewhere, and a reader that will not die: what they try must not reach
+# the host, the network, another share, or the time after the share's end.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
@@ -28,83 +27,13 @@ mkdir "$environment_dir/many"
 (cd "$environment_dir/many" && seq -f 'name%.0f' 20000 | xargs touch)
 mksquashfs "$environment_dir/many" "$images/many.squashfs" -quiet -no-progress >/dev/null
 image_random mine/mine.bin 1000
-image_random other/other.bin 1000
 # Owned as a repository's owner would have it: he is the share's user inside.
 chown -R 1234:1234 "$images"
 chmod -R a+rX "$images"
 
-# -- four hostile servers ----------------------------------------------------------------------------
-
-setting[broker.templates]=$environment_dir/templates
-cp -a "$source_dir/templates" "$environment_dir/templates"
-declare -A hostile_port=([noneshare]=7001 [noneroot]=7002 [hostshare]=7003 [hostroot]=7004)
-for kind in none:share none:root host:share host:root; do
-    name=${kind/:/} folder=$environment_dir/templates/${kind/:/}
-    cp -a "$net_dir/definitions/hostile" "$folder"
-    mv "$folder/hostile.py" "$folder/$name.py"
-    sed -i "s/hostile\\.py/$name.py/; s/^name=.*/name=$name/; s/^network=.*/network=${kind%:*}/
-        s/^user=.*/user=${kind#*:}/; s/^public=.*/public=tcp\\/${hostile_port[$name]}/" \
-        "$folder/server.conf"
-done
-setting[policy.protocols]="http ftp tftp ${!hostile_port[*]}"
-environment_configure
-protocols=http,ftp,tftp,$(tr ' ' , <<<"${!hostile_port[*]}")
-
-# What they would like to reach.
-echo "the host's own" >"$environment_dir/secret"
-server_exec python3 "$net_dir/tools/victims.py" "$server4" >"$environment_dir/victims" 2>&1 &
-background+=("$!")
-client_exec 3 python3 -m http.server 7000 --bind 0.0.0.0 >/dev/null 2>&1 &
-background+=("$!")
-wait_for 5 grep -qs ready "$environment_dir/victims"
 start
-
-create() { # USER CLIENT IMAGE...
-    local user=$1 n=$2 wanted=() image
-    shift 2
-    for image; do wanted+=(--image "$image"); done
-    cdss share create "$user" "${wanted[@]}" --client "$(client4 "$n")" \
-        --protocol "$protocols" --for 10m
-}
-expect_ok "bob shares" create bob 2 other/other.bin
-expect_ok "alice shares" create alice 1 mine/mine.bin trap.squashfs trap.iso many.squashfs
-
-tcp="127.0.0.1|5432,$server4|5432,$(client4 3)|7000,$server4|8080"
-for port in $(instance_ports x | cut -d, -f3 | sort -u); do tcp+=",127.0.0.1|$port"; done
-values="image=mine/mine.bin names=mine,trap,trap.iso,trap.squashfs,trap.contents,many,many.squashfs
-    secrets=$environment_dir/secret,/etc/shadow host_words=$images,$environment_dir/state
-    tcp=$tcp udp=127.0.0.1|5353,$server4|5353,$(client4 3)|7000
-    abstract=cdss-victim broker=${setting[broker.socket]} memory=2048"
-
-ask() { # SERVER GROUP
-    client 1 timeout 70 python3 "$net_dir/tools/ask.py" "$server4" "${hostile_port[$1]}" \
-        "$2 $(tr -s ' \n' ' ' <<<"$values")" >"$environment_dir/answer" 2>&1
-}
-
-# Everything that it tried was held.
-expect_held() { # SERVER GROUP
-    ask "$1" "$2"
-    local held
-    held=$(grep -c '^held' "$environment_dir/answer")
-    [ "$held" -gt 0 ] && ! grep -qv '^held\|^end$' "$environment_dir/answer" &&
-        grep -qx end "$environment_dir/answer"
-    verdict $? "a captured server ($1): $2 ($held attempts)"
-    grep -v '^held\|^end$' "$environment_dir/answer" | head -n 10 | cut -c1-300 | sed 's/^/#   /'
-}
-
-for name in noneshare noneroot hostshare hostroot; do
-    for group in mounts namespaces processes files sockets; do expect_held "$name" "$group"; done
-    if grep -q ' broker\.cgroups\b' "$broker_log"; then
-        skip "a captured server ($name): bounds" "no control group bounds anything here"
-    else
-        expect_held "$name" bounds
-    fi
-done
-[ "$(cat "$environment_dir/victims")" = ready ]
-verdict $? "nothing of it came to anybody on the host"
-sed -n '2,5s/^/#   /p' "$environment_dir/victims"
-get_http 2 "http://$server4:8080/other/other.bin" "$out/other"
-expect_same "another share goes on meanwhile" "$out/other" "$images/other/other.bin"
+expect_ok "alice shares" cdss share create alice --image mine/mine.bin --image trap.squashfs \
+    --image trap.iso --image many.squashfs --client "$(client4 1)" --protocol http,ftp,tftp --for 10m
 
 # -- clients and links -------------------------------------------------------------------------------
 
@@ -142,35 +71,7 @@ bounce=$(client 1 timeout 20 python3 "$net_dir/tools/ftp_bounce.py" "$server4" \
 verdict $? "FTP: no third host, no privileged port, no writing, nothing above the root"
 grep -v '^5' <<<"$bounce" | sed 's/^/#   /'
 
-# -- ends --------------------------------------------------------------------------------------------
-
-hostile_processes() {
-    local pid
-    for pid in $(share_processes); do
-        tr '\0' ' ' <"/proc/$pid/cmdline" && echo
-    done 2>/dev/null | grep -c '/var/cfg/[a-z]*\.py'
-}
-alone() { [ "$(shared_users | sort | tr '\n' ' ')" = "bob " ]; }
-for name in noneshare noneroot hostshare hostroot; do
-    shared_users | grep -qx alice || create alice 1 mine/mine.bin >/dev/null 2>&1
-    ask "$name" kill
-    # As the sandbox's root it ends its own share; as anybody else only its own processes.
-    case $name in
-    *root) wait_for 3 alone ;;
-    *) ask "$name" mounts && grep -q ^held "$environment_dir/answer" ;;
-    esac
-    verdict $? "a captured server ($name) kills everything that it can: its own share at most"
-done
-shared_users | grep -qx alice || create alice 1 mine/mine.bin >/dev/null 2>&1
-for name in "${!hostile_port[@]}"; do ask "$name" hold; done
-before=$(hostile_processes)
-[ "$before" = 4 ]
-verdict $? "there are processes that ignore every signal ($before)"
 expect_ok "alice's share is removed" cdss share remove alice
-[ "$(hostile_processes)" = 0 ]
-verdict $? "they end with the share"
-expect_ok "bob's share is removed" cdss share remove bob
-residue_check "nothing is left of the captured servers"
 
 # -- a reader that waits on itself ---------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ environment_cgroups=() # its cgroup in each hierarchy
 broker_pid=            # of cdssd, empty when it is not running
 broker_log=            # what the present cdssd has said
 broker_starts=0
+libexec_dir=           # of the programs that cdssd puts into sandboxes; empty: those of the build
 
 # -- small things ----------------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ broker_start() { # [WRAPPER...]
     : >"$broker_log"
     (
         cgroups_enter
-        export CDSS_LIBEXEC=$build_dir/servers
+        export CDSS_LIBEXEC=${libexec_dir:-$build_dir/servers}
         # Out of reach of a Ctrl-C that is meant for the script.
         exec setsid nsenter --net="/proc/${ns_pid[server]}/ns/net" -- "$@" \
             "$build_dir/broker/cdssd" -c "$config"

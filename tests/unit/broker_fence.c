@@ -197,7 +197,8 @@ static void turns_a_connection(int *accepted)
 {
     struct sockaddr none = {.sa_family = AF_UNSPEC};
     CHECK(connect(accepted[0], &none, sizeof none) == 0);
-    CHECK(bind_to(accepted[0], 25000) == -EPERM && port_of(accepted[0]) != 25000);
+    CHECK(bind_to(accepted[0], 25000) == -EPERM && bind_to(accepted[0], 30003) == -EPERM);
+    CHECK(port_of(accepted[0]) != 25000 && port_of(accepted[0]) != 30003);
 }
 
 static void listens(int *out)

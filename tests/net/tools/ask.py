@@ -1,18 +1,21 @@
-"""Sends a line over TCP and prints what comes until the other side hangs up:
-ask.py ADDRESS PORT LINE"""
+"""Sends a line and prints what comes, at once, until the other side hangs up or says "end":
+ask.py tcp|udp ADDRESS PORT LINE"""
 import socket
 import sys
 
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as sock:
-    sock.settimeout(65)
-    sock.sendall((sys.argv[3] + "\n").encode())
-    data = b""
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+kind = socket.SOCK_DGRAM if sys.argv[1] == "udp" else socket.SOCK_STREAM
+with socket.socket(family, kind) as sock:
+    data = b"\n"
     try:
-        while True:
+        sock.settimeout(65)
+        sock.connect((sys.argv[2], int(sys.argv[3])))
+        sock.sendall((sys.argv[4] + "\n").encode())
+        while not data.endswith(b"\nend\n"):
             more = sock.recv(65536)
             if not more:
                 break
-            data += more
+            data = data[-16:] + more
+            print(more.decode(errors="replace"), end="", flush=True)
     except OSError as error:
-        data += ("(%s)\n" % error).encode()
-    print(data.decode(errors="replace"), end="")
+        print("(%s)" % error)

@@ -10,5 +10,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /* Tries something that a captured server would; 0 when it worked, or the errno. -1: no such try. */
 int probe_try(const char *name);
+/* The names of the tries, one after the other; NULL behind the last. Lawful: a server may do it. */
+const char *probe_name(size_t index, bool *ret_lawful);

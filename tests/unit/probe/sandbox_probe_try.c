@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -154,10 +155,15 @@ CALL(x32, 0x40000000 + 39) /* getpid */
 static const struct {
     const char *name;
     int (*run)(void);
+    bool lawful; /* a server may, or it is harmless */
 } tries[] = {
 #define TRY(name)                                                                                  \
     {                                                                                              \
-#name, try_##name                                                                          \
+#name, try_##name, false                                                                   \
+    }
+#define LAWFUL(name)                                                                               \
+    {                                                                                              \
+#name, try_##name, true                                                                    \
     }
     TRY(mount),
     TRY(umount),
@@ -171,7 +177,7 @@ static const struct {
     TRY(unshare_user),
     TRY(unshare_mount),
     TRY(unshare_network),
-    TRY(unshare_files),
+    LAWFUL(unshare_files),
     TRY(clone3),
     TRY(setns),
     TRY(process_vm_readv),
@@ -194,9 +200,9 @@ static const struct {
     TRY(syslog),
     TRY(tiocsti),
     TRY(lease),
-    TRY(setuid_user),
+    LAWFUL(setuid_user),
     TRY(setuid_foreign),
-    TRY(chroot_tree),
+    LAWFUL(chroot_tree),
     TRY(nice),
     TRY(mknod),
     TRY(chown_foreign),
@@ -207,10 +213,10 @@ static const struct {
     TRY(multicast),
     TRY(multicast6),
     TRY(ulp),
-    TRY(crash),
-    TRY(core_limit),
-    TRY(pair_stream),
-    TRY(pair_datagram),
+    LAWFUL(crash),
+    LAWFUL(core_limit),
+    LAWFUL(pair_stream),
+    LAWFUL(pair_datagram),
     TRY(abstract),
 #ifdef __x86_64__
     TRY(i386),
@@ -253,4 +259,13 @@ int probe_try(const char *name)
         return WTERMSIG(status) + 1000;
     }
     return WEXITSTATUS(status) == 255 ? -1 : WEXITSTATUS(status);
+}
+
+const char *probe_name(size_t index, bool *ret_lawful)
+{
+    if (index >= sizeof tries / sizeof tries[0]) {
+        return NULL;
+    }
+    *ret_lawful = tries[index].lawful;
+    return tries[index].name;
 }
