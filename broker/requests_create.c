@@ -1,11 +1,13 @@
 /*
- * A request to create: policy first, which costs nothing; then the share's password is hashed, in a
- * process of its own; then policy again, for others did not wait meanwhile.
+ * A request to create: policy first, which costs nothing; then a user's images are judged, and the
+ * share's password is hashed, in processes of their own; then policy again, for others did not wait
+ * meanwhile.
  */
 #include "requests.h"
 
 #include "access.h"
 #include "cleanup.h"
+#include "gate.h"
 #include "log.h"
 #include "messages.h"
 #include "policy.h"
@@ -22,8 +24,10 @@ struct creation {
     struct connection *connection;
     const struct message_share_create *request;
     struct access access;
+    struct gate *gate;          /* while the images are judged */
     struct verify_order *order; /* while the password is hashed */
     char hash[REGISTRY_PASSWORD_SIZE];
+    struct gate_seal seals[GATE_IMAGES_MAX]; /* a user's */
 };
 
 /* Answers for what went wrong. */
@@ -54,15 +58,30 @@ static void describe_requester(const struct creation *creation, struct registry_
     text_copy(row->requester, sizeof row->requester, who.data != NULL ? who.data : "");
 }
 
-static void create(struct creation *creation)
+/* What was judged must be what is linked. */
+static void seal_images(const struct creation *creation, struct registry_share *row)
 {
+    for (uint32_t i = 0; i < row->n_images; i++) {
+        row->images[i].sealed = creation->seals[i].sealed;
+        row->images[i].device = creation->seals[i].device;
+        row->images[i].inode = creation->seals[i].inode;
+        row->images[i].guards = creation->seals[i].guards;
+    }
+}
+
+/* The last step; the creation is gone behind it. */
+static void create(struct creation *owned)
+{
+    CLEANUP_FREE struct creation *creation = owned;
     struct registry_share row = {0};
     struct refusal refusal = {0};
 
+    connection_later(creation->connection, NULL, NULL);
     int r =
         policy_create(creation->broker, creation->request, &creation->access.asker, &row, &refusal);
     if (r == 0) {
         describe_requester(creation, &row);
+        seal_images(creation, &row);
         memcpy(row.password, creation->hash, sizeof row.password);
         connection_forget_request(creation->connection);
         r = share_create(creation->broker, &row, creation->connection);
@@ -73,19 +92,11 @@ static void create(struct creation *creation)
     }
 }
 
-static void hashed(int error, const char *hash, void *user_data)
+/* Answered otherwise. */
+static void give_up(struct creation *creation, const char *field, const char *sentence)
 {
-    CLEANUP_FREE struct creation *creation = user_data;
-
-    connection_later(creation->connection, NULL, NULL);
-    if (error < 0 || strlen(hash) >= sizeof creation->hash) {
-        connection_refuse(creation->connection, "",
-                          "The password could not be hashed, see the broker's log; nothing was "
-                          "shared.");
-        return;
-    }
-    memcpy(creation->hash, hash, strlen(hash) + 1);
-    create(creation);
+    connection_refuse(creation->connection, field, "%s", sentence);
+    free(creation);
 }
 
 static void abandoned(struct connection *connection, void *user_data)
@@ -93,55 +104,123 @@ static void abandoned(struct connection *connection, void *user_data)
     struct creation *creation = user_data;
 
     (void)connection;
+    gate_cancel(&creation->gate);
     verify_cancel(&creation->order);
     free(creation);
 }
 
-static void hash_password(const struct creation *given)
+static void hashed(int error, const char *hash, void *user_data)
 {
-    const struct verify_asker asker = access_verify_asker(&given->access);
-    struct creation *creation = malloc(sizeof *creation);
-    int r = -ENOMEM;
+    struct creation *creation = user_data;
 
-    if (creation != NULL) {
-        *creation = *given;
-        r = verify_hash(creation->broker->verify, &asker, creation->request->password, hashed,
-                        creation, &creation->order);
+    creation->order = NULL;
+    if (error < 0 || strlen(hash) >= sizeof creation->hash) {
+        give_up(creation, "",
+                "The password could not be hashed, see the broker's log; nothing was shared.");
+        return;
     }
+    memcpy(creation->hash, hash, strlen(hash) + 1);
+    create(creation);
+}
+
+static void hash_password(struct creation *creation)
+{
+    const struct verify_asker asker = access_verify_asker(&creation->access);
+
+    if (creation->request->password[0] == '\0') {
+        create(creation);
+        return;
+    }
+    int r = verify_hash(creation->broker->verify, &asker, creation->request->password, hashed,
+                        creation, &creation->order);
     if (r < 0) {
-        free(creation);
-        connection_refuse(given->connection, "",
+        connection_refuse(creation->connection, "",
                           "The password cannot be hashed just now (%s); try again in a moment.",
                           strerror(-r));
+        free(creation);
+    }
+}
+
+static void judged(const struct gate_verdict *verdict, void *user_data)
+{
+    struct creation *creation = user_data;
+
+    creation->gate = NULL;
+    if (verdict->error < 0) {
+        give_up(creation, verdict->field, verdict->sentence);
+        return;
+    }
+    memcpy(creation->seals, verdict->seals,
+           creation->request->images.count * sizeof creation->seals[0]);
+    hash_password(creation);
+}
+
+/* `row` has passed policy: its images are paths, and not too many. */
+static void judge_images(struct creation *creation, const struct registry_share *row)
+{
+    CLEANUP_FREE struct gate_image *images = calloc(row->n_images, sizeof *images);
+    int r = -ENOMEM;
+
+    for (uint32_t i = 0; images != NULL && i < row->n_images; i++) {
+        images[i].path = row->images[i].path;
+    }
+    const struct gate_request request = {.requester = creation->access.asker.address,
+                                         .peer = connection_peer(creation->connection)->uid,
+                                         .images = images,
+                                         .n_images = row->n_images,
+                                         .passwords = &creation->request->image_passwords};
+    if (images != NULL) {
+        r = gate_ask(creation->broker->gates, &request, judged, creation, &creation->gate);
+    }
+    if (r < 0) {
+        give_up(creation, "", "The broker is out of memory.");
+    }
+}
+
+/* Takes `creation` over. */
+static void begin(struct creation *creation)
+{
+    struct registry_share row = {0};
+    struct refusal refusal = {0};
+
+    int r =
+        policy_create(creation->broker, creation->request, &creation->access.asker, &row, &refusal);
+    if (r < 0) {
+        fail(creation, r, &refusal);
+        free(creation);
         return;
     }
     connection_later(creation->connection, abandoned, creation);
+    if (creation->access.asker.user) {
+        judge_images(creation, &row);
+    } else {
+        hash_password(creation);
+    }
+    share_free_row(&row);
 }
 
 int request_create(struct broker *broker, struct connection *connection, const void *body)
 {
-    struct creation creation = {.broker = broker, .connection = connection, .request = body};
-    struct registry_share row = {0};
-    struct refusal refusal = {0};
-    bool guarded = creation.request->password[0] != '\0';
+    const struct message_share_create *request = body;
+    struct access access = {0};
 
-    if (access_begin(broker, connection, creation.request->flags, creation.request->requester,
-                     &creation.access) < 0) {
+    if (access_begin(broker, connection, request->flags, request->requester, &access) < 0) {
         return 0;
     }
-    if (creation.access.web && !guarded) {
+    if (access.web && request->password[0] == '\0') {
         connection_refuse(connection, "password",
                           "The share needs a password, with which you come back to it.");
         return 0;
     }
-    int r = policy_create(broker, creation.request, &creation.access.asker, &row, &refusal);
-    share_free_row(&row);
-    if (r < 0) {
-        fail(&creation, r, &refusal);
-    } else if (guarded) {
-        hash_password(&creation);
-    } else {
-        create(&creation);
+    struct creation *creation = calloc(1, sizeof *creation);
+    if (creation == NULL) {
+        connection_refuse(connection, "", "The broker is out of memory.");
+        return 0;
     }
+    creation->broker = broker;
+    creation->connection = connection;
+    creation->request = request;
+    creation->access = access;
+    begin(creation);
     return 0;
 }

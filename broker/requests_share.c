@@ -6,6 +6,7 @@
 #include "access.h"
 #include "answer.h"
 #include "cleanup.h"
+#include "judge.h"
 #include "messages.h"
 #include "policy.h"
 #include "session.h"
@@ -119,18 +120,29 @@ static void end_sessions(struct share *share, const struct access *access)
     session_end(share, access->in_session ? &access->session : NULL, true);
 }
 
-static void extend(struct broker *broker, struct connection *connection, struct share *share,
-                   const struct access *access, const void *body)
+/* Passwords that changed since were known to him just now. `seals` are of the first images; the
+ * others were judged when they were added. */
+static void keep_guards(struct share *share, const struct gate_seal *seals, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && i < share->row.n_images; i++) {
+        struct registry_image *image = &share->row.images[i];
+        if (!sha256_equal(&image->guards, &seals[i].guards)) {
+            image->guards = seals[i].guards;
+            registry_guards(share->broker->registry, share->row.id, image, NULL, NULL);
+        }
+    }
+}
+
+static void extend_now(struct connection *connection, struct share *share,
+                       const struct access *access, const void *body, const struct gate_seal *seals,
+                       uint32_t n_seals)
 {
     const struct message_share_extend *request = body;
     struct refusal refusal = {0};
     uint64_t seconds = 0;
 
-    if (!can_change(broker, connection, share, request->who.user)) {
-        return;
-    }
-    if (policy_lifetime(broker, share, access->asker.user, request->seconds, &seconds, &refusal) <
-        0) {
+    if (policy_lifetime(share->broker, share, access->asker.user, request->seconds, &seconds,
+                        &refusal) < 0) {
         connection_refuse(connection, refusal.field, "%s", refusal.sentence);
         return;
     }
@@ -143,6 +155,35 @@ static void extend(struct broker *broker, struct connection *connection, struct 
         connection_refuse(connection, "", "The share of %s could not be extended: %s.",
                           share->row.user.text, strerror(-r));
     }
+    if (r == 0) {
+        keep_guards(share, seals, n_seals);
+    }
+}
+
+static void extend(struct broker *broker, struct connection *connection, struct share *share,
+                   const struct access *access, const void *body)
+{
+    const struct message_share_extend *request = body;
+    CLEANUP_FREE struct gate_image *images = calloc(GATE_IMAGES_MAX, sizeof *images);
+
+    if (!can_change(broker, connection, share, request->who.user)) {
+        return;
+    }
+    if (!access->asker.user) {
+        extend_now(connection, share, access, body, NULL, 0);
+        return;
+    }
+    if (images == NULL) {
+        connection_refuse(connection, "", "The broker is out of memory.");
+        return;
+    }
+    for (uint32_t i = 0; i < share->row.n_images && i < GATE_IMAGES_MAX; i++) {
+        images[i] = (struct gate_image){.path = share->row.images[i].path,
+                                        .known = true,
+                                        .guards = share->row.images[i].guards};
+    }
+    judge(connection, share, access, body, images, share->row.n_images, &request->image_passwords,
+          extend_now);
 }
 
 int request_extend(struct broker *broker, struct connection *connection, const void *body)
@@ -153,16 +194,15 @@ int request_extend(struct broker *broker, struct connection *connection, const v
     return 0;
 }
 
-static void add(struct broker *broker, struct connection *connection, struct share *share,
-                const struct access *access, const void *body)
+/* `seals` NULL: an administrator adds what he likes. */
+static void add_now(struct connection *connection, struct share *share, const struct access *access,
+                    const void *body, const struct gate_seal *seals, uint32_t n_seals)
 {
     const struct message_share_add *request = body;
     CLEANUP_FREE struct image_path *paths = calloc(MESSAGE_IMAGES_MAX, sizeof *paths);
     struct refusal refusal = {0};
 
-    if (!can_change(broker, connection, share, request->who.user)) {
-        return;
-    }
+    (void)n_seals; /* one for each of the request's images */
     if (paths == NULL) {
         connection_refuse(connection, "", "The broker is out of memory.");
         return;
@@ -171,7 +211,7 @@ static void add(struct broker *broker, struct connection *connection, struct sha
         connection_refuse(connection, refusal.field, "%s", refusal.sentence);
         return;
     }
-    int r = share_add_images(share, paths, NULL, (uint32_t)request->images.count, connection);
+    int r = share_add_images(share, paths, seals, (uint32_t)request->images.count, connection);
     if (r == 0) {
         share->adding_session = access->in_session ? access->session : (struct sha256){{0}};
     } else if (r == -EBUSY) {
@@ -181,6 +221,36 @@ static void add(struct broker *broker, struct connection *connection, struct sha
     } else {
         connection_refuse(connection, "", "The images could not be added: %s.", strerror(-r));
     }
+}
+
+static void add(struct broker *broker, struct connection *connection, struct share *share,
+                const struct access *access, const void *body)
+{
+    const struct message_share_add *request = body;
+    CLEANUP_FREE struct image_path *paths = calloc(MESSAGE_IMAGES_MAX, sizeof *paths);
+    CLEANUP_FREE struct gate_image *images = calloc(GATE_IMAGES_MAX, sizeof *images);
+    struct refusal refusal = {0};
+
+    if (!can_change(broker, connection, share, request->who.user)) {
+        return;
+    }
+    if (!access->asker.user) {
+        add_now(connection, share, access, body, NULL, 0);
+        return;
+    }
+    if (paths == NULL || images == NULL) {
+        connection_refuse(connection, "", "The broker is out of memory.");
+        return;
+    }
+    if (policy_add(share, &request->images, paths, &refusal) < 0) {
+        connection_refuse(connection, refusal.field, "%s", refusal.sentence);
+        return;
+    }
+    for (size_t i = 0; i < request->images.count; i++) {
+        images[i].path = paths[i];
+    }
+    judge(connection, share, access, body, images, (uint32_t)request->images.count,
+          &request->image_passwords, add_now);
 }
 
 int request_add(struct broker *broker, struct connection *connection, const void *body)

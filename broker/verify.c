@@ -50,7 +50,7 @@ struct verify {
     struct verify_order *orders; /* in the order of arrival */
     struct child children[CHILDREN];
     struct loop_timer *soon; /* somebody looks what is to do */
-    uint64_t turns;
+    uint64_t turns;          /* each started a child */
     void (*idle)(void *user_data);
     void *idle_data;
 };
@@ -263,6 +263,11 @@ bool verify_running(const struct verify *verify)
         running |= verify->children[i].worker != NULL;
     }
     return running;
+}
+
+uint64_t verify_children(const struct verify *verify)
+{
+    return verify->turns;
 }
 
 static void look(void *user_data)

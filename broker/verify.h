@@ -54,7 +54,8 @@ int verify_open(struct loop *loop, const char *program, uid_t uid, struct verify
 /* For the end of the broker: nothing is begun or answered any more, children are killed, and `idle`
  * is called from the loop when the last is gone. Orders stay, for their owners to cancel. */
 void verify_stop(struct verify *verify, void (*idle)(void *user_data), void *user_data);
-bool verify_running(const struct verify *verify); /* a child is */
+bool verify_running(const struct verify *verify);      /* a child is */
+uint64_t verify_children(const struct verify *verify); /* so far */
 /* When no child runs, or the loop never will again. Orders are dropped without a call. NULL is
  * fine. */
 void verify_close(struct verify *verify);

@@ -208,6 +208,34 @@ static void a_refusal_does_not_tell_why(void)
     end();
 }
 
+/* The work is counted, not timed: so many children check something. */
+static uint64_t children_of(const char *image, const char *passwords)
+{
+    static uint8_t last = 50;
+    uint64_t before = verify_children(broker.verify);
+    CHECK(ask_from(requester(last++), image, passwords).error == -EACCES);
+    return verify_children(broker.verify) - before;
+}
+
+static void a_refusal_costs_the_same(void)
+{
+    static const char *const images[] = {"a/x.iso", "a/b/y.iso", "no/no.iso"};
+    char default_cost[400];
+    begin();
+    /* hashes that cost what the dummy costs, for the count to be exact */
+    snprintf(default_cost, sizeof default_cost, "%s\n%s again\n", VERIFY_DUMMY, VERIFY_DUMMY);
+    default_cost[strlen(VERIFY_DUMMY) - 1] = '.';
+    write_file("a/.passwd", default_cost);
+    write_file("a/b/y.iso.passwd", default_cost);
+    for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+        CHECK(children_of(images[i], "guess") == 16);
+        CHECK(children_of(images[i], "") == 0);
+    }
+    CHECK(children_of("a/b/y.iso", "1 2 3 4 5 6 7") == 28);
+    CHECK(children_of("no.iso", "1 2 3 4 5 6 7") == 28);
+    end();
+}
+
 static void odd_files_open_nothing(void)
 {
     begin();
@@ -434,6 +462,7 @@ TEST_MAIN({"a directory to work in", set_up},
           {"the right passwords open", the_right_passwords_open},
           {"anything else does not", anything_else_does_not},
           {"a refusal does not tell why", a_refusal_does_not_tell_why},
+          {"a refusal costs the same", a_refusal_costs_the_same},
           {"odd files open nothing", odd_files_open_nothing},
           {"seals name what was judged", seals_name_what_was_judged},
           {"known images", known_images}, {"a request has a most", a_request_has_a_most},

@@ -32,8 +32,8 @@ def texts(*items):
 
 def create(user=b"abuse", images=(b"no.iso",), clients=(b"10.77.3.10",), protocols=(b"http",),
            seconds=60, flags=0):
-    return (header(SHARE_CREATE) + text(user) + texts(*images) + texts(*clients) + texts(*protocols)
-            + struct.pack(">QI", seconds, flags))
+    return (header(SHARE_CREATE) + text(user) + text(b"") + texts(*images) + texts() + texts(*clients)
+            + texts(*protocols) + struct.pack(">QI", seconds, flags) + text(b""))
 
 
 def connect():
@@ -116,7 +116,7 @@ def bad_packets():
     yield "NUL in a text", [create(user=b"a\0b"), create(images=(b"a\0b",)),
                             header(SHARE_SHOW) + text(b"alice\0")]
     yield "numbers out of range", [
-        create(seconds=315360001), create(seconds=2 ** 64 - 1), create(flags=2),
+        create(seconds=315360001), create(seconds=2 ** 64 - 1), create(flags=4),
         create(flags=0xFFFFFFFF), header(SHARE_EXTEND) + text(b"alice") + struct.pack(">Q", 0)]
     yield "too large", [create(images=(b"i" * 1023,) * 64) + b"x" * n for n in (100000, 130000)]
     yield "noise", [os.urandom(n) for n in (8, 9, 64, 1000, 60000)]
