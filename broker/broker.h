@@ -19,6 +19,7 @@
 
 struct share;
 struct control;
+struct guard;
 struct verify;
 struct gates;
 struct logins;
@@ -31,6 +32,7 @@ struct broker {
     struct registry *registry;
     struct loop_watch *registry_watch;
     struct firewall *firewall;
+    struct guard *guard; /* watches the firewall and the addresses of the host */
     struct cgroups *cgroups;
     bool can_fence; /* the sockets of a share's processes (fence.h) */
     struct sandbox_template *sandboxes;

@@ -87,6 +87,7 @@ static const struct {
     {"registry", daemon_start_registry, daemon_stop_registry},
     {"firewall", daemon_start_firewall, daemon_stop_firewall},
     {"recovery", daemon_start_recovery, daemon_stop_shares},
+    {"guard", daemon_start_guard, daemon_stop_guard},
     {"socket", daemon_start_control, daemon_stop_control},
 };
 

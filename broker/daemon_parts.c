@@ -7,6 +7,7 @@
 #include "control.h"
 #include "fence.h"
 #include "gate.h"
+#include "guard.h"
 #include "log.h"
 #include "recover.h"
 #include "share.h"
@@ -224,6 +225,19 @@ int daemon_start_recovery(struct broker *broker, char *why, size_t why_size)
 void daemon_stop_shares(struct broker *broker)
 {
     share_forget_all(broker);
+}
+
+int daemon_start_guard(struct broker *broker, char *why, size_t why_size)
+{
+    (void)why;
+    (void)why_size;
+    return guard_open(broker, &broker->guard);
+}
+
+void daemon_stop_guard(struct broker *broker)
+{
+    guard_close(broker->guard);
+    broker->guard = NULL;
 }
 
 int daemon_start_control(struct broker *broker, char *why, size_t why_size)

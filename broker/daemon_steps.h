@@ -49,5 +49,7 @@ DAEMON_START(registry);
 DAEMON_STOP(registry);
 DAEMON_START(recovery);
 DAEMON_STOP(shares);
+DAEMON_START(guard);
+DAEMON_STOP(guard);
 DAEMON_START(control);
 DAEMON_STOP(control);

@@ -2,6 +2,7 @@
 
 #include "beneath.h"
 #include "cleanup.h"
+#include "guard.h"
 #include "log.h"
 #include "process.h"
 #include "readers.h"
@@ -220,20 +221,8 @@ static void sweep_run_directory(struct broker *broker)
 
 static int install_firewall(struct broker *broker)
 {
-    uint32_t n = broker->n_shares;
-    CLEANUP_FREE struct firewall_share *shares = calloc(n + 1, sizeof *shares);
-    CLEANUP_FREE struct firewall_service *services =
-        calloc((n + 1) * FIREWALL_SERVICES_MAX, sizeof *services);
-    uint32_t i = 0;
-
-    if (shares == NULL || services == NULL) {
-        return -ENOMEM;
-    }
-    for (const struct share *share = broker->shares; share != NULL; share = share->next, i++) {
-        share_firewall(share, services + (size_t)i * FIREWALL_SERVICES_MAX, &shares[i]);
-    }
-    int r = firewall_install(broker->firewall, shares, n);
-    if (r == 0 && n == 0) {
+    int r = guard_install(broker);
+    if (r == 0 && broker->n_shares == 0) {
         firewall_flush_all(broker->firewall);
     }
     broker->firewall_installed = r == 0;

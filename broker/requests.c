@@ -2,6 +2,7 @@
 
 #include "answer.h"
 #include "cleanup.h"
+#include "guard.h"
 #include "log.h"
 #include "messages.h"
 #include "share.h"
@@ -98,7 +99,7 @@ static int handle_status(struct broker *broker, struct connection *connection, c
 {
     static char ok[] = "ok";
     static char bad[] = "the last write failed";
-    int firewall = firewall_check(broker->firewall);
+    char firewall[GUARD_TEXT_SIZE];
     struct message_status status = {
         .version = (char *)(uintptr_t)version_number(),
         .commit = (char *)(uintptr_t)version_commit(),
@@ -109,11 +110,12 @@ static int handle_status(struct broker *broker, struct connection *connection, c
         .ending = share_count(broker, SHARE_ENDING),
         .images_mounted = gallery_count(broker->gallery),
         .ports_used = ports_used(broker),
-        .firewall = firewall == 0 ? ok : strerror(-firewall),
+        .firewall = firewall,
         .registry = registry_healthy(broker->registry) ? ok : bad,
     };
 
     (void)body;
+    guard_describe(broker, firewall);
     connection_send(connection, MESSAGE_STATUS_REPLY, &status);
     connection_done(connection, 0, "%s", "");
     return 0;

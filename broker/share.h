@@ -46,10 +46,11 @@ struct share {
     uint64_t number; /* 1 for the first, and so on: the list is in falling order */
     struct registry_share row;
     enum share_state state;
-    bool firewall_up; /* its chain and elements were added */
-    unsigned writes;  /* to the registry, not yet answered: the struct must live */
-    int pidfd;        /* of PID 1, -1 before and after */
-    int status_fd;    /* struct supervisor_status, written by the sandbox; -1 when unknown */
+    bool firewall_up;   /* its chain and elements were added */
+    bool client_is_own; /* one of its clients is an address of this host now; it was said */
+    unsigned writes;    /* to the registry, not yet answered: the struct must live */
+    int pidfd;          /* of PID 1, -1 before and after */
+    int status_fd;      /* struct supervisor_status, written by the sandbox; -1 when unknown */
     struct loop_watch *pid_watch;
     struct loop_timer *timer; /* the deadline */
     unsigned clearings;    /* workers that were to clear away; one that is killed is not the last */

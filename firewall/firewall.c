@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 #include "conntrack.h"
+#include "monitor.h"
 #include "share_rules.h"
 #include "sockets.h"
 #include "table.h"
@@ -19,7 +20,11 @@ struct firewall {
     struct firewall_settings settings;
     struct netlink netfilter; /* its port id is the owner of the table */
     struct netlink diag;
-    bool counts;        /* the table bounds each share's connections */
+    struct monitor monitor;
+    bool owned;           /* nobody else can change the table */
+    bool counts;          /* it bounds each share's connections */
+    uint16_t *public_udp; /* owned: what the set holds */
+    uint32_t n_public_udp;
     struct local local; /* of the one share that clients on this host may use */
 };
 
@@ -44,6 +49,9 @@ int firewall_open(const struct firewall_settings *settings, struct firewall **re
     if (error == 0) {
         error = netlink_open(&firewall->diag, NETLINK_SOCK_DIAG);
     }
+    if (error == 0) {
+        error = monitor_open(&firewall->monitor, &firewall->netfilter);
+    }
     if (error != 0) {
         firewall_close(firewall);
         return error;
@@ -57,9 +65,19 @@ void firewall_close(struct firewall *firewall)
     if (firewall != NULL) {
         netlink_close(&firewall->netfilter);
         netlink_close(&firewall->diag);
+        monitor_close(&firewall->monitor);
+        free(firewall->public_udp);
         local_free(&firewall->local);
         free(firewall);
     }
+}
+
+/* The set of public UDP ports holds these (taken over) from now on. */
+static void remember_public_udp(struct firewall *firewall, uint16_t *ports, uint32_t n_ports)
+{
+    free(firewall->public_udp);
+    firewall->public_udp = ports;
+    firewall->n_public_udp = n_ports;
 }
 
 static const struct local *local_of(const struct firewall *firewall,
@@ -121,6 +139,7 @@ static int install_with(struct firewall *firewall, const struct firewall_share *
     }
     if (error == 0) {
         remember_local(firewall, &local);
+        remember_public_udp(firewall, NULL, 0);
     }
     local_free(&local);
     return error;
@@ -139,6 +158,7 @@ static int install(struct firewall *firewall, const struct firewall_share *share
     int error = -EOPNOTSUPP;
     for (size_t i = 0; i < ARRAY_SIZE(attempts) && error == -EOPNOTSUPP; i++) {
         error = install_with(firewall, shares, n_shares, attempts[i].take, attempts[i].flags);
+        firewall->owned = error == 0 && attempts[i].flags == TABLE_OWNED;
     }
     return error;
 }
@@ -165,6 +185,22 @@ int firewall_install(struct firewall *firewall, const struct firewall_share *sha
 bool firewall_counts(const struct firewall *firewall)
 {
     return firewall->counts;
+}
+
+bool firewall_owned(const struct firewall *firewall)
+{
+    return firewall->owned;
+}
+
+int firewall_change_fd(const struct firewall *firewall)
+{
+    return mnl_socket_get_fd(firewall->monitor.socket);
+}
+
+int firewall_change_read(struct firewall *firewall, struct firewall_change *ret)
+{
+    *ret = (struct firewall_change){0};
+    return monitor_read(&firewall->monitor, ret);
 }
 
 int firewall_uninstall(struct firewall *firewall)
@@ -295,7 +331,15 @@ int firewall_set_public_udp(struct firewall *firewall, const uint16_t *ports, ui
             free_ports[count++] = ports[i];
         }
     }
-    return elements_replace_ports(&firewall->netfilter, SET_PUBLIC_UDP, free_ports, count);
+    if (count == firewall->n_public_udp &&
+        (count == 0 || memcmp(free_ports, firewall->public_udp, count * sizeof *free_ports) == 0)) {
+        return 0;
+    }
+    int error = elements_replace_ports(&firewall->netfilter, SET_PUBLIC_UDP, free_ports, count);
+    if (error == 0) {
+        remember_public_udp(firewall, TAKE_PTR(free_ports), count);
+    }
+    return error;
 }
 
 int firewall_port_served(struct firewall *firewall, uint8_t transport, uint16_t port,

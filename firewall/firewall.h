@@ -68,6 +68,21 @@ int firewall_install(struct firewall *firewall, const struct firewall_share *sha
 /* True when the installed table bounds the connections of each share. */
 bool firewall_counts(const struct firewall *firewall);
 
+/* True when it is ours alone to change, while we live: the kernel refuses others (Linux 6.9). */
+bool firewall_owned(const struct firewall *firewall);
+
+/* What somebody else did to the table since it was asked last. */
+struct firewall_change {
+    bool changed;  /* anything in it: the table, a chain, a rule, a set, an element */
+    bool lost;     /* so much happened that the kernel had to leave out messages */
+    uint32_t pid;  /* whose; 0 when unknown */
+    char name[16]; /* of that process, as it calls itself: not to be trusted */
+};
+
+/* Readable when there may be a change. Belongs to the firewall. */
+int firewall_change_fd(const struct firewall *firewall);
+int firewall_change_read(struct firewall *firewall, struct firewall_change *ret);
+
 /* Removes the table: for a broker that stops with no share alive. 0 also when it is not there. */
 int firewall_uninstall(struct firewall *firewall);
 
