@@ -150,7 +150,7 @@ environment_make() { # PREFIX
 
 environment_configure() {
     local section name
-    for section in repository broker network ports policy mount sandbox uids; do
+    for section in repository broker network ports policy mount sandbox uids web; do
         echo "[$section]"
         for name in "${!setting[@]}"; do
             [ "${name%%.*}" = "$section" ] && echo "${name#*.}=${setting[$name]}"
