@@ -205,7 +205,8 @@ int registry_schema_connect(const char *state_directory, sqlite3 **ret)
     if (error == 0) {
         sqlite3_busy_timeout(database, REGISTRY_PATIENCE_MS);
         error = sql_exec(database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;");
+                                   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+                                   "PRAGMA cache_size = -512;"); /* KiB: rows are written once */
     }
     if (error != 0) {
         sqlite3_close(database);

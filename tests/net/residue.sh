@@ -73,7 +73,7 @@ residue_check() { # NAME
     if wait_for 3 residue_none; then
         ok "$1"
     else
-        sed 's/^/# left: /' "$environment_dir/residue"
+        head -n 20 "$environment_dir/residue" | cut -c1-200 | sed 's/^/# left: /'
         not_ok "$1"
     fi
 }
@@ -81,7 +81,7 @@ residue_check() { # NAME
 # The same after cdssd itself has ended: not even the table is left.
 residue_check_stopped() { # NAME
     if ! wait_for 3 residue_none_stopped; then
-        sed 's/^/# left: /' "$environment_dir/residue"
+        head -n 20 "$environment_dir/residue" | cut -c1-200 | sed 's/^/# left: /'
         not_ok "$1"
     else
         ok "$1"
