@@ -199,30 +199,6 @@ static void check(struct login *given, const char *hash, const char *secret)
     connection_later(login->connection, abandoned, login);
 }
 
-static void by_token(struct login *login, const struct message_who *who)
-{
-    struct access *access = &login->access;
-    struct share *share = session_find(login->broker, who->token, &access->session);
-
-    if (share != NULL && (who->user[0] == '\0' || strcmp(share->row.user.text, who->user) == 0)) {
-        access->in_session = true;
-        login->granted(login->broker, login->connection, share, access, login->body);
-        return;
-    }
-    check(login, VERIFY_DUMMY, who->token);
-}
-
-static void by_password(struct login *login, const struct message_who *who)
-{
-    struct share *share = share_find(login->broker, login->user.text);
-    bool guarded = share != NULL && share->state != SHARE_ENDING && share->row.password[0] != '\0';
-
-    if (guarded) {
-        memcpy(login->id, share->row.id, sizeof login->id);
-    }
-    check(login, guarded ? share->row.password : VERIFY_DUMMY, who->password);
-}
-
 /* True when somebody has guessed too often, and is told so. */
 static bool must_wait(const struct login *login)
 {
@@ -238,6 +214,34 @@ static bool must_wait(const struct login *login)
     return wait > 0;
 }
 
+/* Who is in a session does not wait for those who guess. */
+static void by_token(struct login *login, const struct message_who *who)
+{
+    struct access *access = &login->access;
+    struct share *share = session_find(login->broker, who->token, &access->session);
+
+    if (share != NULL && (who->user[0] == '\0' || strcmp(share->row.user.text, who->user) == 0)) {
+        access->in_session = true;
+        login->granted(login->broker, login->connection, share, access, login->body);
+    } else if (!must_wait(login)) {
+        check(login, VERIFY_DUMMY, who->token);
+    }
+}
+
+static void by_password(struct login *login, const struct message_who *who)
+{
+    struct share *share = share_find(login->broker, login->user.text);
+    bool guarded = share != NULL && share->state != SHARE_ENDING && share->row.password[0] != '\0';
+
+    if (must_wait(login)) {
+        return;
+    }
+    if (guarded) {
+        memcpy(login->id, share->row.id, sizeof login->id);
+    }
+    check(login, guarded ? share->row.password : VERIFY_DUMMY, who->password);
+}
+
 static void enter(struct login *login, const struct message_who *who)
 {
     const char *why = NULL;
@@ -249,7 +253,7 @@ static void enter(struct login *login, const struct message_who *who)
                           "of the two.");
     } else if (!with_token && parse_user(who->user, strlen(who->user), &login->user, &why) < 0) {
         connection_refuse(login->connection, "user", "That user name %s.", why);
-    } else if (!must_wait(login)) {
+    } else {
         (with_token ? by_token : by_password)(login, who);
     }
 }

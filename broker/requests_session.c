@@ -57,19 +57,24 @@ int request_session_end(struct broker *broker, struct connection *connection, co
 
 /* -- addresses -- */
 
-/* The user's share that has this address, or a network with it; NULL: none. */
+/* The user's share that has this address as it is, or else in a network; NULL: none. */
 static struct share *holder(struct broker *broker, const struct prefix *client, bool *ret_alone)
 {
+    struct share *around = NULL;
+
     for (struct share *share = broker->shares; share != NULL; share = share->next) {
         bool counts = share->row.web && share->state != SHARE_ENDING;
         for (uint32_t i = 0; counts && i < share->row.n_clients; i++) {
-            if (prefix_contains(&share->row.clients[i], client)) {
-                *ret_alone = prefix_is_host(&share->row.clients[i]);
+            bool has = prefix_contains(&share->row.clients[i], client);
+            if (has && prefix_is_host(&share->row.clients[i])) {
+                *ret_alone = true;
                 return share;
             }
+            around = has ? share : around;
         }
     }
-    return NULL;
+    *ret_alone = false;
+    return around;
 }
 
 static void release(struct share *share, const struct prefix *client, const char *name,

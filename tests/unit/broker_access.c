@@ -480,6 +480,14 @@ static void a_requester_that_guesses(void)
         guess(user, "fd00:1::1");
     }
     CHECK(must_wait("alice", "fd00:1::1"));
+    char token[SESSION_TOKEN_SIZE];
+    uint64_t seconds = 0;
+    CHECK(session_begin(broker.shares, token, &seconds) == 0);
+    ask("alice", "", token, "fd00:1::1"); /* who is in does not wait */
+    CHECK(grants == 1);
+    token[0] ^= 1;
+    ask("alice", "", token, "fd00:1::1");
+    CHECK(is_refused("password", "too many wrong passwords"));
     CHECK(must_wait("alice", "fd00:1::2")); /* the same /64 */
     CHECK(!must_wait("alice", "fd00:2::1"));
     end();
@@ -728,6 +736,17 @@ static void releasing(void)
     struct share *share = add_holder("alice", "10.0.0.0/24", true);
     request(MESSAGE_CLIENT_RELEASE, &body);
     CHECK(is_refused("requester", "part of a network"));
+    struct share *other = add_holder("bob", "10.0.0.5", true); /* out of that network */
+    other->state = SHARE_PREPARING;
+    share->next = NULL; /* looked at in both orders */
+    request(MESSAGE_CLIENT_RELEASE, &body);
+    CHECK(is_refused("requester", "still being prepared"));
+    share->next = other;
+    other->next = NULL;
+    broker.shares = share;
+    request(MESSAGE_CLIENT_RELEASE, &body);
+    CHECK(is_refused("requester", "still being prepared"));
+    share_free(other);
     share_free(share);
     share = add_holder("alice", "10.0.0.5", true);
     share->state = SHARE_PREPARING;
