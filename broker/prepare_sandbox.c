@@ -7,6 +7,7 @@
 #include "process.h"
 #include "share_steps.h"
 #include "stopping_point.h"
+#include "supervision.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -191,11 +192,8 @@ int job_start_sandbox(struct job *job)
 
 /* -- readiness -- */
 
-/* What the supervisor wrote is hostile: fixed size, cut, made printable. */
-static int judge(struct job *job, struct supervisor_ready *ready)
+static int judge(struct job *job, const struct supervisor_ready *ready)
 {
-    ready->service[sizeof ready->service - 1] = '\0';
-    ready->reason[sizeof ready->reason - 1] = '\0';
     if (ready->failed == 0) {
         return 0;
     }
@@ -206,6 +204,7 @@ static int judge(struct job *job, struct supervisor_ready *ready)
 
 int job_await_ready(struct job *job)
 {
+    char bytes[sizeof(struct supervisor_ready)];
     struct supervisor_ready ready;
     struct pollfd wait = {.fd = job->ready_read_fd, .events = POLLIN};
 
@@ -215,8 +214,8 @@ int job_await_ready(struct job *job)
                         "The servers were not ready within %d seconds; nothing was shared.",
                         READY_MS / 1000);
     }
-    ssize_t length = read(job->ready_read_fd, &ready, sizeof ready);
-    if (length != (ssize_t)sizeof ready) {
+    ssize_t length = read(job->ready_read_fd, bytes, sizeof bytes);
+    if (length < 0 || supervision_parse_ready(bytes, (size_t)length, &ready) < 0) {
         return job_fail(job, -EPIPE, "", SANDBOX_ENDED);
     }
     int r = judge(job, &ready);

@@ -27,6 +27,28 @@ static int supervision_connect(int run_shares_fd, const char *id)
     return TAKE_FD(fd);
 }
 
+int supervision_parse_ready(const void *bytes, size_t length, struct supervisor_ready *ret)
+{
+    if (length != sizeof *ret) {
+        return -EPROTO;
+    }
+    memcpy(ret, bytes, sizeof *ret);
+    ret->service[sizeof ret->service - 1] = '\0';
+    ret->reason[sizeof ret->reason - 1] = '\0';
+    return 0;
+}
+
+int supervision_parse_reply(const void *bytes, size_t length)
+{
+    struct supervisor_reply reply;
+
+    if (length != sizeof reply) {
+        return -EPROTO;
+    }
+    memcpy(&reply, bytes, sizeof reply);
+    return reply.error <= 0 && reply.error > -4096 ? reply.error : -EPROTO;
+}
+
 void supervision_reload(int run_shares_fd, const char *id)
 {
     static const struct supervisor_request request = {.kind = SUPERVISOR_RELOAD};
@@ -55,9 +77,8 @@ int supervision_add_reader(int run_shares_fd, const char *id,
     if (poll(&wait, 1, timeout_ms) <= 0) {
         return -ETIMEDOUT;
     }
-    ssize_t length = recv(fd, &reply, sizeof reply, 0);
-    bool is_errno = length == (ssize_t)sizeof reply && reply.error <= 0 && reply.error > -4096;
-    return is_errno ? reply.error : -EPROTO;
+    ssize_t length = recv(fd, &reply, sizeof reply, MSG_TRUNC);
+    return length < 0 ? -errno : supervision_parse_reply(&reply, (size_t)length);
 }
 
 int supervision_status(int status_fd, struct supervisor_status *ret)

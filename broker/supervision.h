@@ -8,6 +8,7 @@
 #include "supervisor.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Tells the supervisor that its deadline was changed, and does not wait for the answer. It would
  * find out at the old deadline anyway: this matters when the new one is earlier. */
@@ -17,6 +18,12 @@ void supervision_reload(int run_shares_fd, const char *id);
  */
 int supervision_add_reader(int run_shares_fd, const char *id,
                            const struct supervisor_service *service, int fuse_fd, int timeout_ms);
+
+/* What a supervisor said, from `length` bytes that may be anything. Exactly one message, or
+ * -EPROTO. Texts of *ret end within their fields; they are still to be made printable. */
+int supervision_parse_ready(const void *bytes, size_t length, struct supervisor_ready *ret);
+/* The errno of its answer to a request: 0, or negative; -EPROTO also when it is none. */
+int supervision_parse_reply(const void *bytes, size_t length);
 
 /* Reads the status memfd. 0 or a negative errno. */
 int supervision_status(int status_fd, struct supervisor_status *ret);
