@@ -120,6 +120,24 @@ static bool vacate(int group)
     return false;
 }
 
+/* Who keeps a group that was made for shares gives way to them: into the leaf, too. */
+static void move_keeper(int group)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t length;
+    CLEANUP_CLOSE int leaf = has_processes(group) ? make_directory(group, LEAF) : -1;
+    if (leaf < 0 || text_read_file(group, "cgroup.procs", TEXT_MAX, &text, &length) < 0) {
+        return;
+    }
+    for (char *line = text, *end; *line != '\0'; line = end + (*end == '\n')) {
+        long pid = strtol(line, &end, 10);
+        if (end == line) {
+            break;
+        }
+        write_number(leaf, "cgroup.procs", (uint64_t)pid);
+    }
+}
+
 static bool enable(const struct hierarchy *hierarchy, const char *controller, const char *word)
 {
     return file_has_word(hierarchy->parent_fd, "cgroup.controllers", controller) &&
@@ -146,7 +164,7 @@ static void leave_leaf(char *path)
     }
 }
 
-static bool open_hierarchy(struct cgroup_place *place, struct hierarchy *ret)
+static bool open_hierarchy(struct cgroup_place *place, bool is_own, struct hierarchy *ret)
 {
     leave_leaf(place->path);
     CLEANUP_CLOSE int parent = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -160,6 +178,9 @@ static bool open_hierarchy(struct cgroup_place *place, struct hierarchy *ret)
                               .memory = place->memory,
                               .processes = place->processes};
     if (ret->v2) {
+        if (!is_own) {
+            move_keeper(ret->parent_fd);
+        }
         enable_v2(ret);
     }
     return true;
@@ -167,11 +188,11 @@ static bool open_hierarchy(struct cgroup_place *place, struct hierarchy *ret)
 
 /* The places for `own`, which is lines as in /proc/self/cgroup. */
 static void open_hierarchies(struct cgroups *cgroups, const char *mountinfo, const char *own,
-                             struct cgroup_place *places)
+                             bool is_own, struct cgroup_place *places)
 {
     size_t found = cgroup_find(mountinfo, own, places);
     for (size_t i = 0; i < found; i++) {
-        cgroups->count += open_hierarchy(&places[i], &cgroups->items[cgroups->count]);
+        cgroups->count += open_hierarchy(&places[i], is_own, &cgroups->items[cgroups->count]);
     }
 }
 
@@ -193,10 +214,10 @@ int cgroups_open(const char *above, struct cgroups **ret)
             text_format(&other, "0::%s\n1:memory,pids:%s\n", above, above);
         }
         if (text_ok(&other) && other.length > 0) {
-            open_hierarchies(cgroups, mountinfo, other.data, places);
+            open_hierarchies(cgroups, mountinfo, other.data, false, places);
         }
         if (cgroups->count == 0) {
-            open_hierarchies(cgroups, mountinfo, own, places);
+            open_hierarchies(cgroups, mountinfo, own, true, places);
         }
     }
     *ret = cgroups;

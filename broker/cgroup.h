@@ -21,7 +21,8 @@ struct cgroup_limits {
 
 /* Looks at /proc/self/mountinfo and /proc/self/cgroup and makes OURS: below the group `above`, a
  * path such as /system.slice/cdss-shares.service, or, when that is NULL or nowhere to be found,
- * below the broker's own. Never fails for lack of cgroups: *ret then has none. 0 or -ENOMEM. */
+ * below the broker's own. Processes in `above` keep it alive, and are moved to a leaf of it. Never
+ * fails for lack of cgroups: *ret then has none. 0 or -ENOMEM. */
 int cgroups_open(const char *above, struct cgroups **ret);
 void cgroups_close(struct cgroups *cgroups); /* removes OURS where it is empty */
 bool cgroups_limit_memory(const struct cgroups *cgroups);

@@ -270,6 +270,23 @@ static void closes(void)
     cgroups_close(cgroups);
 }
 
+/* A process in the first n places. */
+static pid_t keep(size_t n)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    for (size_t i = 0; i < n; i++) {
+        CLEANUP_TEXT struct text path = {0};
+        text_format(&path, "%s/cgroup.procs", places[i].path);
+        CLEANUP_FILE FILE *file = fopen(path.data, "we");
+        CHECK(file != NULL && fprintf(file, "%d", (int)pid) > 0);
+    }
+    return pid;
+}
+
 /* A group for shares that is not the broker's own, as a service manager would make it. */
 static void opens_elsewhere(void)
 {
@@ -289,6 +306,7 @@ static void opens_elsewhere(void)
         printf("# skipped: no groups can be made here\n");
         return;
     }
+    pid_t keeper = keep(n); /* as systemd has it: no group without a process */
     CHECK(cgroups_open(above, &cgroups) == 0);
     CHECK(cgroup_create(cgroups, id, &limits, &fd) == 0);
     cleanup_close_fd(&fd);
@@ -299,7 +317,12 @@ static void opens_elsewhere(void)
     }
     CHECK(cgroup_remove(cgroups, id) == 0);
     cgroups_close(cgroups);
+    kill(keeper, SIGKILL);
+    wait_gone(keeper);
     for (size_t i = 0; i < n; i++) {
+        CLEANUP_TEXT struct text leaf = {0};
+        text_format(&leaf, "%s/cdss-broker", places[i].path);
+        CHECK(rmdir(leaf.data) == 0 || !places[i].v2);
         CHECK(rmdir(places[i].path) == 0);
     }
 }

@@ -174,6 +174,9 @@ static void look_up(const struct conf_key *row, const char *value, void *user_da
                 *value == '/' ? "Pa " : "", value);
     expect_lines(CONF_5, keys != NULL ? keys : "", item.data);
     CLEANUP_FREE char *says = part(keys, item.data, "\n.It");
+    for (char *c = says; c != NULL && (c = strchr(c, '\n')) != NULL;) {
+        *c = ' ';
+    }
     expect_bounds(row, says != NULL ? says : "");
     text_format(&line, "#%s=%s", row->key, value);
     expect_lines(CONF, settings_text.file, line.data);
