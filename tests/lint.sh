@@ -106,7 +106,7 @@ scripts() {
 }
 
 check_shell() {
-    scripts | xargs shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR
+    { scripts && files 'packaging/bash/*'; } | xargs shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR
 }
 
 # The pages as they are installed: two of them are made when the build is configured here.

@@ -2,7 +2,8 @@
 # Installs the Debian packages that building, the demo and the tests need; only those that are
 # missing, and such that no daemon of theirs starts or stays enabled on this machine.
 #
-#   tests/packages.sh [--list] [build|servers|clients|images|lint|fuzz|package]...   (default: all of them)
+#   tests/packages.sh [--list] [build|servers|clients|images|lint|fuzz|package|vm]...
+#                                                   (default: all of them but vm)
 #
 # How: while apt runs, /usr/sbin/policy-rc.d forbids every start; what the packages enabled for the
 # next boot is disabled again afterwards. Packages that were there before keep their state. Packages
@@ -24,7 +25,8 @@ declare -A packages=(
     [images]="xorriso squashfs-tools erofs-utils genisoimage udftools e2fsprogs dosfstools"
     [lint]="clang-format clang-tidy shellcheck cppcheck mandoc"
     [fuzz]="clang llvm libclang-rt-dev"
-    [package]="dpkg-dev debhelper debootstrap lintian systemd util-linux"
+    [package]="dpkg-dev debootstrap lintian util-linux"
+    [vm]="qemu-system-x86 e2fsprogs"
 )
 purposes=(build servers clients images lint fuzz package)
 unpacked="grub-rescue-pc ipxe memtest86+"
