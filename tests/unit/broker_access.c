@@ -5,6 +5,7 @@
 #include "answer.h"
 #include "cleanup.h"
 #include "definition.h"
+#include "gate.h"
 #include "requests.h"
 #include "session.h"
 #include "share_steps.h"
@@ -199,6 +200,47 @@ static void is_hashed(int error, const char *hash)
     order = NULL;
     CHECK(done != NULL && done->hashed != NULL);
     done->hashed(error, hash, done->user_data);
+}
+
+/* -- the gate: lets images through, or not -- */
+
+static struct gate {
+    gate_answer *answer;
+    void *user_data;
+} gate;
+static bool gate_asked;
+
+int gate_ask(struct gates *gates, const struct gate_request *request, gate_answer *judged,
+             void *user_data, struct gate **ret)
+{
+    (void)gates;
+    CHECK(!gate_asked && request->n_images == 1 && request->requester.family == AF_INET);
+    gate = (struct gate){judged, user_data};
+    gate_asked = true;
+    *ret = &gate;
+    return 0;
+}
+
+void gate_cancel(struct gate **which)
+{
+    gate_asked = gate_asked && *which == NULL;
+    *which = NULL;
+}
+
+bool gates_reading(const struct gates *gates)
+{
+    (void)gates;
+    return false;
+}
+
+static void is_judged(int error)
+{
+    static const struct gate_seal seal = {.sealed = true};
+    const struct gate_verdict verdict = {error, "image_password", "No such image.", &seal};
+
+    CHECK(gate_asked);
+    gate_asked = false;
+    gate.answer(&verdict, gate.user_data);
 }
 
 /* -- the registry -- */
@@ -659,6 +701,11 @@ static void creating(void)
     CHECK(is_refused("client", "--allow-local") && orders == 0); /* nothing is hashed for that */
     body.flags = 0;
     request(MESSAGE_SHARE_CREATE, &body);
+    CHECK(peer.answers == 0);
+    is_judged(-EACCES);
+    CHECK(is_refused("image_password", "No such image") && orders == 0);
+    request(MESSAGE_SHARE_CREATE, &body);
+    is_judged(0);
     CHECK(peer.answers == 0 && orders == 1 && records == 0);
     CHECK_TEXT(order->secret, "tiger");
     is_hashed(0, HASH);
@@ -677,14 +724,20 @@ static void creating_twice(void)
 
     begin(PEER_WEB);
     request(MESSAGE_SHARE_CREATE, &body);
+    is_judged(0);
     add_share("alice", HASH);
     is_hashed(0, HASH);
     CHECK(is_refused("user", "has a share already") && records == 0);
     body.user = (char[]){"bob"};
     request(MESSAGE_SHARE_CREATE, &body);
+    is_judged(0);
     is_hashed(-ENOMEM, NULL);
     CHECK(is_refused("", "could not be hashed") && records == 0);
     request(MESSAGE_SHARE_CREATE, &body);
+    peer.abandoned(&peer, peer.user_data);
+    CHECK(!gate_asked && orders == 2);
+    request(MESSAGE_SHARE_CREATE, &body);
+    is_judged(0);
     peer.abandoned(&peer, peer.user_data);
     CHECK(order == NULL && records == 0);
     end();
@@ -702,6 +755,7 @@ static void creating_as_a_user(void)
     body.requester = body.clients.items[0];
     body.password = (char[]){""}; /* an administrator may leave it out */
     request(MESSAGE_SHARE_CREATE, &body);
+    is_judged(0);
     CHECK(records == 1 && orders == 0);
     CHECK_TEXT(requester, "root for 10.0.0.5");
     peer.abandoned(&peer, peer.user_data);
