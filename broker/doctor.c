@@ -23,6 +23,7 @@ const struct doctor_check doctor_checks[] = {
     {"firewall", doctor_check_firewall},
     {"cut-connections", doctor_check_destroy},
     {"foreign-firewall", doctor_check_foreign},
+    {"foreign-nat", doctor_check_foreign_nat},
     {"legacy-iptables", doctor_check_legacy},
     {"docker", doctor_check_docker},
     {"bridge-netfilter", doctor_check_bridge},

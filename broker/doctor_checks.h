@@ -22,7 +22,9 @@ DOCTOR_CHECK(idmap);
 /* doctor_firewall.c */
 DOCTOR_CHECK(firewall);
 DOCTOR_CHECK(destroy);
+/* doctor_foreign.c */
 DOCTOR_CHECK(foreign);
+DOCTOR_CHECK(foreign_nat);
 /* doctor_network.c */
 DOCTOR_CHECK(legacy);
 DOCTOR_CHECK(docker);

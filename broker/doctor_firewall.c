@@ -1,12 +1,11 @@
 /*
  * What the kernel says when it is asked in earnest: the whole rule set and one share are loaded,
  * and a connection is cut, in a network namespace that a child process makes for itself and that
- * ends with it. The host's own rules are only read.
+ * ends with it.
  */
 #include "cleanup.h"
 #include "doctor_checks.h"
 #include "firewall.h"
-#include "foreign.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -190,44 +189,4 @@ enum doctor_result doctor_check_destroy(const struct doctor *doctor, struct text
             strerror(-trial.destroy));
     }
     return doctor_say(says, DOCTOR_OK, "connections are cut at once when a share ends");
-}
-
-struct drops {
-    struct text list;
-    unsigned count;
-};
-
-static void add_drop(const struct foreign_chain *chain, void *user_data)
-{
-    struct drops *drops = user_data;
-    CLEANUP_TEXT struct text piece = {0};
-    text_format(&piece, "\"%s ", chain->family);
-    text_add_printable(&piece, chain->table, strlen(chain->table));
-    text_add(&piece, " ");
-    text_add_printable(&piece, chain->chain, strlen(chain->chain));
-    text_add(&piece, "\"");
-    doctor_add_piece(&drops->list, &drops->count, piece.data != NULL ? piece.data : "?");
-}
-
-enum doctor_result doctor_check_foreign(const struct doctor *doctor, struct text *says)
-{
-    struct drops drops = {0};
-    if (!doctor->live || !doctor->privileged) {
-        return doctor_say(says, DOCTOR_NOTE,
-                          "only root can see other tables; run 'sudo cdss doctor'");
-    }
-    int error = foreign_input_drops(add_drop, &drops);
-    if (error < 0) {
-        return doctor_say(says, DOCTOR_NOTE, "the kernel does not list its tables: %s",
-                          strerror(-error));
-    }
-    if (drops.count == 0) {
-        return doctor_say(says, DOCTOR_OK, "no other nftables chain drops by default");
-    }
-    text_format(says,
-                "what %s does not accept is dropped, our clients too; add there: 'ct state "
-                "established,related accept' and 'ct status dnat accept'",
-                drops.list.data != NULL ? drops.list.data : "a chain");
-    text_free(&drops.list);
-    return DOCTOR_WARN;
 }

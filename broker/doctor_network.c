@@ -109,9 +109,9 @@ enum doctor_result doctor_check_legacy(const struct doctor *doctor, struct text 
         return doctor_say(says, DOCTOR_OK, "no rules of the old iptables are loaded");
     }
     return doctor_say(says, DOCTOR_NOTE,
-                      "the old iptables has a table %s; where its INPUT drops, it needs '-m "
-                      "conntrack --ctstate ESTABLISHED,RELATED,DNAT -j ACCEPT'",
-                      filter ? "filter" : "nat");
+                      "the old iptables has a table %s; where its INPUT drops, it needs '-I INPUT "
+                      "-m connmark --mark 0x%02x000000/0xff000000 -j ACCEPT'",
+                      filter ? "filter" : "nat", doctor->settings->mark_prefix);
 }
 
 enum doctor_result doctor_check_docker(const struct doctor *doctor, struct text *says)

@@ -296,7 +296,10 @@ int recover(struct broker *broker, char *why, size_t why_size)
     r = reasons == NULL ? -ENOMEM : compare(broker, rows, reasons, count);
     if (r < 0) {
         snprintf(why, why_size, "the firewall's base rules were refused: %s%s", strerror(-r),
-                 r == -EPERM ? " (is another cdssd running, or a foreign table named cdss?)" : "");
+                 r == -EPERM    ? " (is another cdssd running, or a foreign table named cdss?)"
+                 : r == -ENOENT ? " (does the kernel have nf_conntrack_ftp and nf_conntrack_tftp? "
+                                  "cdss doctor tries it)"
+                                : "");
         share_forget_all(broker);
     }
     registry_shares_free(rows, count);

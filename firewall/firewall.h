@@ -17,6 +17,7 @@
 #define FIREWALL_TABLE        "cdss"
 #define FIREWALL_NAME_MAX     31
 #define FIREWALL_SERVICES_MAX 64
+#define FIREWALL_NAT_PRIORITY (-110) /* of the redirects: before dstnat, -100, of everybody */
 
 struct firewall; /* owns the netlink socket, which must live as long as the table is owned */
 

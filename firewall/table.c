@@ -55,8 +55,8 @@ struct chain_row {
 };
 
 static const struct chain_row chains[] = {
-    {.name = "pre", .type = "nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST - 10},
-    {.name = "out", .type = "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST - 10},
+    {.name = "pre", .type = "nat", NF_INET_PRE_ROUTING, FIREWALL_NAT_PRIORITY},
+    {.name = "out", .type = "nat", NF_INET_LOCAL_OUT, FIREWALL_NAT_PRIORITY},
     {.name = "remote"},
     {.name = "local"},
     {.name = "guard", .type = "filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER - 10},

@@ -20,7 +20,7 @@ declare -A packages=(
              libseccomp-dev libsqlite3-dev libcap-dev libcrypt-dev nettle-dev zlib1g-dev"
     [servers]="lighttpd vsftpd atftpd rsync fuseiso util-linux mount libmount1 libseccomp2
                libsqlite3-0 libnftnl11 libmnl0 libnettle8"
-    [clients]="iproute2 nftables conntrack procps curl lftp tftp-hpa atftp rsync python3 sqlite3
+    [clients]="iproute2 nftables iptables conntrack procps curl lftp tftp-hpa atftp rsync python3 sqlite3
                util-linux"
     [images]="xorriso squashfs-tools erofs-utils genisoimage udftools e2fsprogs dosfstools"
     [lint]="clang-format clang-tidy shellcheck cppcheck mandoc"

@@ -185,6 +185,7 @@ static void test_neighbours(void)
     put("proc/net/ip6_tables_names", "mangle\nfilter\n", 0644);
     CHECK(says("legacy-iptables", DOCTOR_NOTE, "table filter"));
     CHECK(says("foreign-firewall", DOCTOR_NOTE, "only root"));
+    CHECK(says("foreign-nat", DOCTOR_NOTE, "only root"));
     CHECK(says("firewall", DOCTOR_NOTE, "only root"));
     root_remove();
 }
