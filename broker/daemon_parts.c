@@ -194,6 +194,25 @@ static void registry_ready(uint32_t events, void *user_data)
     registry_dispatch(broker->registry);
 }
 
+/* Of a registry that was begun anew: what lives is still known. Shares that are being ended follow
+ * with their end. */
+static void record_again(void *user_data)
+{
+    const struct broker *broker = user_data;
+    int r = 0;
+
+    for (const struct share *share = broker->shares; share != NULL && r == 0; share = share->next) {
+        r = registry_record(broker->registry, &share->row, NULL, NULL);
+        if (r == 0 && share->row.active) {
+            r = registry_activate(broker->registry, &share->row, NULL, NULL);
+        }
+    }
+    if (r < 0) {
+        log_write(LOG_LEVEL_ERROR, "registry", NULL, "what lives cannot be recorded again: %s",
+                  strerror(-r));
+    }
+}
+
 /* Behind everything that asks for a single thread (namespaces, signal masks). */
 int daemon_start_registry(struct broker *broker, char *why, size_t why_size)
 {
@@ -202,6 +221,8 @@ int daemon_start_registry(struct broker *broker, char *why, size_t why_size)
     if (r < 0) {
         return r;
     }
+    registry_keep_history(broker->registry, broker->settings.history);
+    registry_on_renewal(broker->registry, record_again, broker);
     r = loop_watch(broker->loop, registry_fd(broker->registry), EPOLLIN, registry_ready, broker,
                    &broker->registry_watch);
     if (r < 0) {

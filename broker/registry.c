@@ -5,20 +5,24 @@
  */
 #include "registry.h"
 
+#include "cleanup.h"
 #include "log.h"
 #include "registry_job.h"
 #include "registry_read.h"
 #include "registry_schema.h"
 #include "registry_sql.h"
 #include "stopping_point.h"
+#include "text.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define IMPATIENCE_MS 100 /* for a lock, after a write has failed: let the queue not grow */
@@ -27,6 +31,10 @@ struct registry {
     sqlite3 *reader, *writer;
     char boot[BOOT_ID_SIZE];
     struct registry_counters counters; /* the next to be given */
+    char state_directory[PATH_MAX];
+    unsigned generation; /* of the file */
+    registry_renewed *renewed;
+    void *renewed_data;
     bool healthy;
     int event;
     pthread_t thread;
@@ -35,6 +43,7 @@ struct registry {
     pthread_cond_t wanted;
     struct registry_jobs queue, results; /* guarded, and `stopping` too */
     bool stopping;
+    uint64_t history;          /* s; guarded */
     struct registry_jobs late; /* the thread's: ends that could not be written yet */
 };
 
@@ -73,9 +82,32 @@ static void write_late(struct registry *registry)
     }
 }
 
+/* What is written to a file without a name is gone with the process. */
+static bool is_moved(sqlite3 *database)
+{
+    int moved = 0;
+    return sqlite3_file_control(database, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+           moved != 0;
+}
+
+/* Once a share has ended, what ended long ago may go. */
+static void prune(struct registry *registry)
+{
+    pthread_mutex_lock(&registry->mutex);
+    uint64_t history = registry->history, now = (uint64_t)time(NULL);
+    pthread_mutex_unlock(&registry->mutex);
+    if (history == 0 || history > now || sql_exec(registry->writer, "BEGIN IMMEDIATE") != 0) {
+        return;
+    }
+    bool pruned = registry_write_prune(registry->writer, now - history) == 0;
+    if (!pruned || sql_exec(registry->writer, "COMMIT") != 0) {
+        sql_exec(registry->writer, "ROLLBACK"); /* the next one tries again */
+    }
+}
+
 static void run_job(struct registry *registry, struct registry_job *job)
 {
-    job->error = write_job(registry->writer, job);
+    job->error = is_moved(registry->writer) ? -ESTALE : write_job(registry->writer, job);
     bool written = is_written(job->error);
     sqlite3_busy_timeout(registry->writer, written ? REGISTRY_PATIENCE_MS : IMPATIENCE_MS);
     if (written) {
@@ -113,7 +145,11 @@ static void *thread_main(void *argument)
     struct registry *registry = argument;
     for (struct registry_job *job; (job = next_job(registry)) != NULL;) {
         run_job(registry, job);
+        bool ended = job->ended != 0 && job->error == 0;
         hand_back(registry, job);
+        if (ended) {
+            prune(registry);
+        }
     }
     write_late(registry);
     return NULL;
@@ -141,6 +177,10 @@ static int begin(struct registry *registry, const char *state_directory)
     registry->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (registry->event < 0) {
         return -errno;
+    }
+    if (text_copy(registry->state_directory, sizeof registry->state_directory, state_directory) !=
+        0) {
+        return -ENAMETOOLONG;
     }
     int error = registry_read_boot_id(registry->boot);
     if (error == 0) {
@@ -189,6 +229,7 @@ static void stop_thread(struct registry *registry)
     pthread_cond_signal(&registry->wanted);
     pthread_mutex_unlock(&registry->mutex);
     pthread_join(registry->thread, NULL);
+    registry->stopping = registry->running = false;
 }
 
 void registry_close(struct registry *registry)
@@ -236,6 +277,63 @@ static void note_health(struct registry *registry, const struct registry_job *jo
     registry->healthy = healthy;
 }
 
+/* Whatever is asked of it, it has not, and cannot. */
+static void stand_in(sqlite3 **database)
+{
+    sqlite3_open(":memory:", database);
+}
+
+/* What is left of a damaged file is for people: closing it must not tidy it up, nor remove what now
+ * belongs to another file of its name. */
+static void close_untouched(sqlite3 *database)
+{
+    sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_close(database);
+}
+
+/* The loop waits for the disk here, which happens once in the life of a file. Both connections are
+ * closed before it gets another name: SQLite finds what belongs to a file by its name. */
+static int renew(struct registry *registry, const char *what)
+{
+    char why[300] = "";
+    stop_thread(registry);
+    close_untouched(TAKE_PTR(registry->reader));
+    close_untouched(TAKE_PTR(registry->writer));
+    int error = registry_schema_set_aside(registry->state_directory, what);
+    error = error == -ENOENT ? 0 : error;
+    if (error == 0) {
+        error = registry_schema_open(registry->state_directory, &registry->reader, why, sizeof why);
+    }
+    if (error == 0) {
+        error = registry_schema_connect(registry->state_directory, &registry->writer);
+    }
+    if (error != 0) {
+        log_write(LOG_LEVEL_ERROR, "registry", NULL, "a new registry cannot be begun: %s",
+                  why[0] != '\0' ? why : strerror(-error));
+        sqlite3_close(TAKE_PTR(registry->reader));
+        stand_in(&registry->reader);
+        stand_in(&registry->writer);
+    } else {
+        registry->generation++;
+    }
+    int started = start_thread(registry);
+    return error != 0 ? error : started;
+}
+
+/* The file cannot be used any more, and the job was meant for it and not for one before. */
+static void judge_file(struct registry *registry, const struct registry_job *job)
+{
+    bool lost = registry->writer == NULL || sqlite3_db_filename(registry->writer, "main") == NULL ||
+                sqlite3_db_filename(registry->writer, "main")[0] == '\0';
+    bool unusable = job->error == -EBADMSG || job->error == -ESTALE || lost;
+    if (unusable && job->generation == registry->generation &&
+        renew(registry, job->error == -ESTALE ? "was moved or removed while it was in use"
+                                              : "is damaged") == 0 &&
+        registry->renewed != NULL) {
+        registry->renewed(registry->renewed_data);
+    }
+}
+
 static struct registry_job *take_result(struct registry *registry)
 {
     pthread_mutex_lock(&registry->mutex);
@@ -250,6 +348,7 @@ void registry_dispatch(struct registry *registry)
     eventfd_read(registry->event, &count);
     for (struct registry_job *job; (job = take_result(registry)) != NULL;) {
         note_health(registry, job);
+        judge_file(registry, job);
         if (job->done != NULL) {
             job->done(job->error, job->user_data);
         }
@@ -267,7 +366,27 @@ int registry_load(struct registry *registry, struct registry_share **ret, uint32
                   "the shares before the restart could not be closed: %s", strerror(-error));
         registry->healthy = false;
     }
-    return registry_read_live(registry->reader, registry->boot, ret, ret_count);
+    error = registry_read_live(registry->reader, registry->boot, ret, ret_count);
+    if (error == -EBADMSG) { /* nothing lives that it could tell of */
+        error = renew(registry, "is damaged");
+        if (error == 0) {
+            error = registry_read_live(registry->reader, registry->boot, ret, ret_count);
+        }
+    }
+    return error;
+}
+
+void registry_keep_history(struct registry *registry, uint64_t seconds)
+{
+    pthread_mutex_lock(&registry->mutex);
+    registry->history = seconds;
+    pthread_mutex_unlock(&registry->mutex);
+}
+
+void registry_on_renewal(struct registry *registry, registry_renewed *renewed, void *user_data)
+{
+    registry->renewed = renewed;
+    registry->renewed_data = user_data;
 }
 
 void registry_shares_free(struct registry_share *shares, uint32_t count)
@@ -299,6 +418,7 @@ static int queue_job(struct registry *registry, struct registry_job *job, regist
         return -ENOMEM;
     }
     job->boot = registry->boot;
+    job->generation = registry->generation;
     job->counters = registry->counters;
     job->done = done;
     job->user_data = user_data;

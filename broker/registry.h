@@ -83,6 +83,16 @@ int registry_open(const char *state_directory, struct registry **ret, char *why,
  * that were not dispatched are dropped. NULL is fine. */
 void registry_close(struct registry *registry);
 
+/* Shares that ended longer ago than this many seconds are forgotten, a few with each write. 0, as
+ * at first: never. */
+void registry_keep_history(struct registry *registry, uint64_t seconds);
+
+/* When the file turns out to be damaged, or somebody has moved or removed it, it is set aside and a
+ * new one begun, which knows no share: `renewed` is called then, in registry_dispatch(), and
+ * records again what lives. */
+typedef void registry_renewed(void *user_data);
+void registry_on_renewal(struct registry *registry, registry_renewed *renewed, void *user_data);
+
 /* Readable when results wait; then call registry_dispatch(). */
 int registry_fd(const struct registry *registry);
 void registry_dispatch(struct registry *registry);

@@ -24,6 +24,7 @@ struct registry_job {
     registry_done *done;
     void *user_data;
     int error;
+    unsigned generation; /* of the file that it was meant for */
 };
 
 /* In order of arrival. */

@@ -1,11 +1,14 @@
 /*
- * A file that is not ours is refused, never repaired or replaced: what was shared with whom is not
- * to be lost by a start with a wrong setting. user_version is the schema's version; application_id
- * tells file(1) and us whose file it is.
+ * A file that is somebody else's, or a newer cdssd's, is refused: what was shared with whom is not
+ * to be lost by a start with a wrong setting. One that is damaged is never repaired, and believed
+ * in nothing: it is kept aside, and a new one begun, so that a broken page does not keep everybody
+ * from sharing; what lives and is in no row is ended by the start. user_version is the schema's
+ * version; application_id tells file(1) and us whose file it is.
  */
 #include "registry_schema.h"
 
 #include "cleanup.h"
+#include "log.h"
 #include "registry_sql.h"
 #include "text.h"
 
@@ -13,9 +16,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #define FILE_NAME      "registry.sqlite"
 #define SCHEMA_VERSION 2
@@ -33,6 +39,7 @@ static const char schema[] =
     "  ended INTEGER, reason TEXT) STRICT;" /* ended NULL: it lives */
     "CREATE INDEX shares_live ON shares (boot) WHERE ended IS NULL;"
     "CREATE INDEX shares_user ON shares (user, ended);"
+    "CREATE INDEX shares_ended ON shares (ended) WHERE ended IS NOT NULL;"
     "CREATE TABLE clients ("
     "  share TEXT NOT NULL REFERENCES shares, position INTEGER NOT NULL, prefix TEXT NOT NULL,"
     "  released INTEGER,"
@@ -127,10 +134,7 @@ static int make_file(const char *path, const struct complaint *why)
 static int complain_sql(const struct complaint *why, int error, const char *path)
 {
     if (error == -EBADMSG) {
-        return complain(why, error,
-                        "The registry %s is not a database or is damaged; move it away to begin a "
-                        "new one.",
-                        path);
+        return complain(why, -ESTALE, "The registry %s is damaged.", path);
     }
     if (error == -EBUSY) {
         return complain(why, error, "The registry %s is locked by another program.", path);
@@ -151,6 +155,24 @@ static int quick_check(sqlite3 *database)
     bool well = row > 0 && sql_column_text(statement, 0, result, sizeof result) == 0 &&
                 strcmp(result, "ok") == 0;
     return well ? 0 : -EBADMSG;
+}
+
+static int connect_to(const char *path, sqlite3 **ret)
+{
+    int code = sqlite3_open_v2(path, ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int error = code == SQLITE_OK ? 0 : sql_error(*ret, code);
+    if (error == 0) {
+        sqlite3_busy_timeout(*ret, REGISTRY_PATIENCE_MS);
+    }
+    return error;
+}
+
+/* Writes into the file: for one that is ours. */
+static int configure(sqlite3 *database)
+{
+    return sql_exec(database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                              "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+                              "PRAGMA cache_size = -512;"); /* KiB: rows are written once */
 }
 
 static int check_version(sqlite3 *database, const char *path, const struct complaint *why)
@@ -179,7 +201,10 @@ static int check_version(sqlite3 *database, const char *path, const struct compl
                         "this one does not read; move it away to begin a new one.",
                         path);
     }
-    error = quick_check(database);
+    error = configure(database);
+    if (error == 0) {
+        error = quick_check(database);
+    }
     if (error == 0 && tables == 0) {
         error = sql_exec(database, schema);
     }
@@ -197,18 +222,32 @@ int registry_schema_connect(const char *state_directory, sqlite3 **ret)
     char path[PATH_MAX];
     sqlite3 *database = NULL;
     int error = registry_path(state_directory, path);
+    if (error == 0) {
+        error = connect_to(path, &database);
+    }
+    if (error == 0) {
+        error = configure(database);
+    }
+    if (error != 0) {
+        sqlite3_close(database);
+        return error;
+    }
+    *ret = database;
+    return 0;
+}
+
+/* -ESTALE: it is damaged. */
+static int open_file(const char *path, sqlite3 **ret, const struct complaint *why)
+{
+    sqlite3 *database = NULL;
+    int error = make_file(path, why);
     if (error != 0) {
         return error;
     }
-    int code = sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    error = code == SQLITE_OK ? 0 : sql_error(database, code);
-    if (error == 0) {
-        sqlite3_busy_timeout(database, REGISTRY_PATIENCE_MS);
-        error = sql_exec(database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                   "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
-                                   "PRAGMA cache_size = -512;"); /* KiB: rows are written once */
-    }
-    if (error != 0) {
+    error = connect_to(path, &database);
+    error = error != 0 ? complain_sql(why, error, path) : check_version(database, path, why);
+    if (error != 0) { /* not even its log is put into it */
+        sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         sqlite3_close(database);
         return error;
     }
@@ -220,27 +259,45 @@ int registry_schema_open(const char *state_directory, sqlite3 **ret, char *text,
 {
     const struct complaint why = {text, text_size};
     char path[PATH_MAX];
-    sqlite3 *database = NULL;
     int error = registry_path(state_directory, path);
     if (error != 0) {
         return complain(&why, error, "The path of the state directory is too long.");
     }
     error = check_directory(state_directory, &why);
     if (error == 0) {
-        error = make_file(path, &why);
+        error = open_file(path, ret, &why);
     }
-    if (error != 0) {
-        return error;
+    if (error == -ESTALE) {
+        text[0] = '\0'; /* that sentence is the log's */
+        error = registry_schema_set_aside(state_directory, "is damaged");
+        error = error == 0 ? open_file(path, ret, &why) : error;
     }
-    error = registry_schema_connect(state_directory, &database);
-    if (error != 0) {
-        return complain_sql(&why, error, path);
+    return error == -ESTALE ? -EBADMSG : error;
+}
+
+/* With what belongs to it: the write-ahead log may hold what the file does not. The index beside it
+ * is made anew from both. */
+int registry_schema_set_aside(const char *state_directory, const char *what)
+{
+    static const char *const parts[] = {"-wal", ""};
+    char path[PATH_MAX], from[PATH_MAX + 8], to[PATH_MAX + 64], when[32] = "";
+    time_t now = time(NULL);
+    struct tm utc;
+    bool kept = false;
+    int error = registry_path(state_directory, path);
+    strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &utc));
+    for (size_t i = 0; error == 0 && i < ARRAY_SIZE(parts); i++) {
+        snprintf(from, sizeof from, "%s%s", path, parts[i]);
+        snprintf(to, sizeof to, "%s.damaged-%s%s", path, when, parts[i]);
+        kept = rename(from, to) == 0;
+        error = !kept && errno != ENOENT ? -errno : 0;
     }
-    error = check_version(database, path, &why);
-    if (error != 0) {
-        sqlite3_close(database);
-        return error;
+    snprintf(from, sizeof from, "%s-shm", path);
+    unlink(from);
+    if (error == 0) {
+        log_write(LOG_LEVEL_ERROR, "registry.damaged", NULL,
+                  "the registry %s %s: a new one is begun%s%s", path, what,
+                  kept ? "; the old one is kept as " : "", kept ? to : "");
     }
-    *ret = database;
-    return 0;
+    return error;
 }

@@ -213,3 +213,22 @@ int registry_write_end(sqlite3 *database, const char *id, uint64_t ended, const 
                                 SQL_VALUES(SQL_TEXT(id)))
                       : error;
 }
+
+#define PRUNE_AT_ONCE 64 /* shares: every write may take away more than one adds, and none many */
+
+int registry_write_prune(sqlite3 *database, uint64_t before)
+{
+#define OLD " IN (SELECT id FROM shares WHERE ended < ?1 ORDER BY ended LIMIT ?2)"
+    static const char *const statements[] = {
+        "DELETE FROM clients WHERE share" OLD,   "DELETE FROM images WHERE share" OLD,
+        "DELETE FROM protocols WHERE share" OLD, "DELETE FROM sessions WHERE share" OLD,
+        "DELETE FROM shares WHERE id" OLD,
+    };
+#undef OLD
+    int error = 0;
+    for (size_t i = 0; error == 0 && i < sizeof statements / sizeof statements[0]; i++) {
+        error = sql_run(database, statements[i],
+                        SQL_VALUES(SQL_NUMBER(before), SQL_NUMBER(PRUNE_AT_ONCE)));
+    }
+    return error;
+}

@@ -25,5 +25,7 @@ int registry_write_session(sqlite3 *database, const char *id,
 /* 0 also when there is none. */
 int registry_write_end_sessions(sqlite3 *database, const char *id, const struct sha256 *token,
                                 bool others);
+/* Forgets a few of the shares that ended before that time. */
+int registry_write_prune(sqlite3 *database, uint64_t before);
 /* 0 also when no live share has this id: there is nothing left to end. */
 int registry_write_end(sqlite3 *database, const char *id, uint64_t ended, const char *reason);

@@ -32,6 +32,7 @@
     key("broker", "templates", conf_set_path, templates, 0, 0, "/usr/share/cdss/templates") \
     key("broker", "admin_group", conf_set_text, admin_group, 0, 32, "cdss-admin") \
     key("broker", "web_users", settings_set_accounts, web_users, 0, 0, "cdss-web") \
+    key("broker", "history", conf_set_duration, history, 0, YEARS, "365d") \
     key("broker", "log_format", settings_set_log_format, log_format, 0, 0, "text") \
     key("network", "ports", settings_set_range, ports, 1024, 65535, "21000-29999") \
     key("network", "passive", settings_set_range, passive, 1024, 65535, "30000-31999") \

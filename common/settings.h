@@ -48,6 +48,7 @@ struct settings {
     char templates[PATH_MAX];
     char admin_group[33];
     struct settings_words web_users;
+    uint64_t history;    /* s; 0 = for ever */
     uint32_t log_format; /* enum log_format */
     /* [network] */
     struct settings_range ports;

@@ -243,7 +243,7 @@ environment_configure
 expect_no_start "a state directory that cannot be" "/proc/nothing"
 setting[broker.state]=$environment_dir/state
 environment_configure
-echo "colour=blue" >>"$config"
+printf "[broker]\ncolour=blue\n" >>"$config"
 expect_no_start "a setting that does not exist" "colour"
 environment_configure
 printf '[server]\nnonsense=1\n' >>"$environment_dir/templates/crash/server.conf"

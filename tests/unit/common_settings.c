@@ -54,6 +54,7 @@ static void default_places(void)
     CHECK_TEXT(s.templates, "/usr/share/cdss/templates");
     CHECK_TEXT(s.admin_group, "cdss-admin");
     check_words(&s.web_users, "cdss-web");
+    CHECK(s.history == 365 * 86400);
     CHECK(s.log_format == LOG_FORMAT_TEXT);
     CHECK(s.ports.first == 21000 && s.ports.last == 29999);
     CHECK(s.passive.first == 30000 && s.passive.last == 31999);
@@ -364,7 +365,7 @@ static void installed_uncommented(void)
     CHECK(settings_parse("cdss.conf", bare.data, bare.length, &s, &error) == 0);
     CHECK_TEXT(error.text, "");
     CHECK(is_default(&s));
-    CHECK(n_keys == 33 + 1 + 4); /* the table's, [ports] http, and [web] */
+    CHECK(n_keys == 34 + 1 + 4); /* the table's, [ports] http, and [web] */
 }
 
 static void loading(void)
