@@ -16,7 +16,10 @@
  *   rightly for as long as one likes. So it is told that every file is UNTOLD bytes long, which
  *   passes its test, and where it says so to a client (RFC 2349) the file's size is put in.
  * - It opens whatever has the name: a FIFO in an image would hold a thread for ever, and some
- * dozens of requests for it the whole server. Only regular files are opened.
+ *   dozens of requests for it the whole server. Only regular files are opened.
+ * - It takes a file that cannot be read further, in a damaged image or cut short meanwhile, for one
+ *   that ends there, and the client for one that is whole; then it sends on behind the end, ten
+ *   seconds long. The client is told, and the transfer ends.
  * - libwrap would read /etc/hosts.allow, which is then a file of the tree.
  */
 #include <dlfcn.h>
@@ -30,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -40,6 +44,7 @@
 #define RECENT         32
 #define RECENT_SECONDS 2
 #define TFTP_RRQ       1
+#define TFTP_DATA      3
 #define TFTP_OACK      6
 #define OACK_MAX       512
 #define UNTOLD         (-1) /* no client that keeps to the RFC says so */
@@ -50,6 +55,12 @@ _Static_assert(sizeof(long) == sizeof(int64_t), "atftpd seeks with a long");
 static __typeof__(recvmsg) *original_recvmsg;
 static __typeof__(sendto) *original_sendto;
 static __typeof__(fstat) *original_fstat;
+static __typeof__(fread) *original_fread;
+static __typeof__(select) *original_select;
+
+/* Of the file that this thread sends: a transfer is a thread. */
+static _Thread_local int64_t file_size;
+static _Thread_local bool unreadable;
 
 int hosts_ctl(char *daemon, char *name, char *address, char *user);
 
@@ -80,7 +91,10 @@ static void find_originals(void)
     original_recvmsg = (__typeof__(recvmsg) *)dlsym(RTLD_NEXT, "recvmsg");
     original_sendto = (__typeof__(sendto) *)dlsym(RTLD_NEXT, "sendto");
     original_fstat = (__typeof__(fstat) *)dlsym(RTLD_NEXT, "fstat");
-    if (original_recvmsg == NULL || original_sendto == NULL || original_fstat == NULL) {
+    original_fread = (__typeof__(fread) *)dlsym(RTLD_NEXT, "fread");
+    original_select = (__typeof__(select) *)dlsym(RTLD_NEXT, "select");
+    if (original_recvmsg == NULL || original_sendto == NULL || original_fstat == NULL ||
+        original_fread == NULL || original_select == NULL) {
         errno = ENOSYS;
         give_up("a function of libc");
     }
@@ -205,6 +219,10 @@ static size_t limit_window(char *bytes, size_t length)
 /* What atftpd calls, in its request threads and in its transfers. */
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
+    if (unreadable) {
+        errno = ECONNREFUSED; /* upon which atftpd ends a transfer */
+        return -1;
+    }
     ssize_t n = original_recvmsg(fd, message, flags);
     if (fd != REQUEST_SOCKET || n < 4 || message->msg_namelen > sizeof(struct sockaddr_storage)) {
         return n;
@@ -252,10 +270,21 @@ FILE *fopen(const char *restrict path, const char *restrict mode)
     return NULL;
 }
 
-/* ---- sizes ---- */
+size_t fread(void *restrict buffer, size_t size, size_t count, FILE *restrict file)
+{
+    size_t got = original_fread(buffer, size, count, file);
+    unreadable |= got < count && (ferror(file) != 0 || ftello(file) < file_size);
+    return got;
+}
 
-/* Of the file that this thread sends: a transfer is a thread. */
-static _Thread_local int64_t file_size;
+/* What atftpd waits for with this will not come when it has sent no data. */
+int select(int count, fd_set *restrict reading, fd_set *restrict writing,
+           fd_set *restrict exceptional, struct timeval *restrict timeout)
+{
+    return unreadable ? 1 : original_select(count, reading, writing, exceptional, timeout);
+}
+
+/* ---- sizes ---- */
 
 /* atftpd asks of nothing but what it sends, and uses st_size alone. */
 int fstat(int fd, struct stat *ret)
@@ -306,6 +335,11 @@ ssize_t sendto(int fd, const void *packet, size_t length, int flags, __CONST_SOC
     const char *bytes = packet;
     char copy[OACK_MAX];
     size_t told = 0;
+    if (unreadable && length > 2 && bytes[0] == 0 && bytes[1] == TFTP_DATA) {
+        static const char error[] = "\0\5\0\0The file cannot be read to its end";
+        original_sendto(fd, error, sizeof error, flags, to, to_length);
+        return (ssize_t)length;
+    }
     if (length > 2 && bytes[0] == 0 && bytes[1] == TFTP_OACK) {
         told = tell_size(bytes, length, copy);
     }
