@@ -148,10 +148,12 @@ static bool enable(const struct hierarchy *hierarchy, const char *controller, co
 static void enable_v2(struct hierarchy *hierarchy)
 {
     bool wanted = file_has_word(hierarchy->parent_fd, "cgroup.controllers", "memory") ||
-                  file_has_word(hierarchy->parent_fd, "cgroup.controllers", "pids");
+                  file_has_word(hierarchy->parent_fd, "cgroup.controllers", "pids") ||
+                  file_has_word(hierarchy->parent_fd, "cgroup.controllers", "cpu");
     if (wanted && vacate(hierarchy->parent_fd)) {
         hierarchy->memory = enable(hierarchy, "memory", "+memory");
         hierarchy->processes = enable(hierarchy, "pids", "+pids");
+        enable(hierarchy, "cpu", "+cpu"); /* each share weighs the same, whatever runs in it */
     }
 }
 

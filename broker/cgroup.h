@@ -1,9 +1,9 @@
 /*
- * A control group per share, for bounds on memory and processes and for finding every process of a
- * share: the unified hierarchy where it has the controllers, otherwise the v1 hierarchies for
- * memory and pids; where neither works, shares run with rlimits alone and doctor says so.
- * cgroups(7); the group is OURS/ID in each hierarchy, OURS being "cdss" below the broker's own
- * group, or below one that was made for shares.
+ * A control group per share, for bounds on memory and processes, for an equal part of the
+ * processors for each share, and for finding every process of a share: the unified hierarchy where
+ * it has the controllers, otherwise the v1 hierarchies for memory, pids and cpu; where neither
+ * works, shares run with rlimits alone and doctor says so. cgroups(7); the group is OURS/ID in each
+ * hierarchy, OURS being "cdss" below the broker's own group, or below one that was made for shares.
  */
 #pragma once
 

@@ -105,7 +105,8 @@ static bool is_known(const struct cgroup_place *places, size_t count,
     for (size_t i = 0; i < count; i++) {
         if (place->v2 ? places[i].v2
                       : (!place->memory || places[i].memory) &&
-                            (!place->processes || places[i].processes)) {
+                            (!place->processes || places[i].processes) &&
+                            (!place->cpu || places[i].cpu)) {
             return true;
         }
     }
@@ -122,8 +123,9 @@ static bool place_of(const struct mount_line *mount, const char *own, struct cgr
     } else if (strcmp(mount->type, "cgroup") == 0) {
         ret->memory = has_word(mount->options, length, "memory");
         ret->processes = has_word(mount->options, length, "pids");
-        if (ret->memory || ret->processes) {
-            path = find_own(own, ret->memory ? "memory" : "pids");
+        ret->cpu = has_word(mount->options, length, "cpu");
+        if (ret->memory || ret->processes || ret->cpu) {
+            path = find_own(own, ret->memory ? "memory" : ret->processes ? "pids" : "cpu");
         }
     }
     return path != NULL && join(mount, path, ret->path);

@@ -11,11 +11,11 @@
 struct cgroup_place {
     char path[PATH_MAX]; /* the directory of the process's own group */
     bool v2;
-    bool memory, processes; /* v1: the controllers of this hierarchy; v2: not known here */
+    bool memory, processes, cpu; /* v1: the controllers of this hierarchy; v2: not known here */
 };
 
-#define CGROUP_PLACES_MAX 3
+#define CGROUP_PLACES_MAX 4
 
 /* `mountinfo` is /proc/self/mountinfo, `own` is /proc/self/cgroup. Finds the unified hierarchy and
- * the v1 hierarchies of memory and pids, each at most once. Returns how many. */
+ * the v1 hierarchies of memory, pids and cpu, each at most once. Returns how many. */
 size_t cgroup_find(const char *mountinfo, const char *own, struct cgroup_place *places);

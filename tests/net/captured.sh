@@ -165,6 +165,13 @@ honest() { # NAME
 }
 honest "carol's share goes on"
 
+hold_processes() { # of a share: all that it has, but for the supervisors
+    local pid
+    for pid in $(share_processes); do
+        grep -qs '/hostile' "/proc/$pid/cmdline" && echo "$pid"
+    done
+}
+
 # -- what they can use up ------------------------------------------------------------------------------
 
 bounded=1
@@ -194,18 +201,30 @@ honest "without a rival"
 alone=$(($(milliseconds) - began))
 ask 1 ftp spin "count=60 seconds=12"
 ask 2 http spin "count=60 seconds=12"
+weighs_by_share() { # all that spins is in a group of its share that has a weight
+    local pid line ids n=0
+    ids=" $(share_field alice 'share["id"]') $(share_field bob 'share["id"]') "
+    for pid in $(hold_processes); do
+        line=$(grep -E '^[0-9]+:([a-z,]+,)?cpu(,[a-z,]+)?:' "/proc/$pid/cgroup" ||
+            grep '^0::' "/proc/$pid/cgroup") 2>/dev/null || continue # it has ended
+        [[ $ids == *" ${line##*/} "* ]] || return 1
+        n=$((n + 1))
+    done
+    [ "$n" -ge 100 ]
+}
+if grep -qsw cpu /sys/fs/cgroup/cgroup.controllers || grep -qsE '^[0-9]+:([a-z]+,)*cpu[,:]' /proc/self/cgroup
+then
+    weighs_by_share
+    verdict $? "what spins is weighed by share, not by process"
+else
+    skip "what spins is weighed by share" "no control group for processors here"
+fi
 began=$(milliseconds)
 honest "while two captured servers take all the processors"
 note "10 MB beside 120 processes that spin: $(($(milliseconds) - began)) ms, without: $alone ms"
 
 # -- ends ------------------------------------------------------------------------------------------------
 
-hold_processes() { # of a share: all that it has, but for the supervisors
-    local pid
-    for pid in $(share_processes); do
-        grep -qs '/hostile' "/proc/$pid/cmdline" && echo "$pid"
-    done
-}
 again
 for server in http ftp tftp; do ask 1 "$server" hold; done
 expect_ok "alice's share is removed, with processes in it that ignore everything" \

@@ -173,11 +173,11 @@ cgroup_above() { # MOUNT GROUP
 cgroups_make() {
     local controllers path mount type options directory
     while IFS=: read -r _ controllers path; do
-        case $controllers in '' | memory | pids) ;; *) continue ;; esac
+        case $controllers in '' | memory | pids | cpu) ;; cpu,cpuacct) controllers=cpu ;; *) continue ;; esac
         while read -r _ mount type options _; do
             case $controllers/$type in
             /cgroup2) ;;
-            memory/cgroup | pids/cgroup) [[ ,$options, == *,$controllers,* ]] || continue ;;
+            memory/cgroup | pids/cgroup | cpu/cgroup) [[ ,$options, == *,$controllers,* ]] || continue ;;
             *) continue ;;
             esac
             directory=$(cgroup_above "$mount" "$mount${path%/}")/${environment_dir##*/}

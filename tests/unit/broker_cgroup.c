@@ -30,13 +30,15 @@ static void finds_hybrid(void)
         "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n"
         "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
     const char *own = "9:name=systemd:/\n8:pids:/\n4:memory:/a/b\n1:cpu:/\n0::/\n";
-    CHECK(cgroup_find(mounts, own, places) == 3);
-    CHECK_TEXT(places[0].path, "/sys/fs/cgroup/memory/a/b");
-    CHECK(places[0].memory && !places[0].processes && !places[0].v2);
-    CHECK_TEXT(places[1].path, "/sys/fs/cgroup/pids");
-    CHECK(places[1].processes && !places[1].memory);
-    CHECK_TEXT(places[2].path, "/sys/fs/cgroup/unified");
-    CHECK(places[2].v2);
+    CHECK(cgroup_find(mounts, own, places) == 4);
+    CHECK_TEXT(places[0].path, "/sys/fs/cgroup/cpu");
+    CHECK(places[0].cpu && !places[0].memory && !places[0].processes);
+    CHECK_TEXT(places[1].path, "/sys/fs/cgroup/memory/a/b");
+    CHECK(places[1].memory && !places[1].processes && !places[1].v2);
+    CHECK_TEXT(places[2].path, "/sys/fs/cgroup/pids");
+    CHECK(places[2].processes && !places[2].memory);
+    CHECK_TEXT(places[3].path, "/sys/fs/cgroup/unified");
+    CHECK(places[3].v2);
 }
 
 static void finds_unified(void)
