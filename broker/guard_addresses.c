@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "share.h"
+#include "share_log.h"
 
 #include <errno.h>
 #include <ifaddrs.h>
@@ -60,11 +61,11 @@ static void compare(struct share *share, const struct ifaddrs *all)
     share->client_is_own = client != NULL;
     if (client != NULL) {
         address_format(&client->address, text);
-        log_write(LOG_LEVEL_WARN, "share.client", share->row.user.text,
+        share_log(LOG_LEVEL_WARN, "share.client", &share->row,
                   "its client %s is an address of this host now, and gets nothing while it is",
                   text);
     } else {
-        log_write(LOG_LEVEL_INFO, "share.client", share->row.user.text,
+        share_log(LOG_LEVEL_INFO, "share.client", &share->row,
                   "none of its clients is an address of this host any more");
     }
 }

@@ -4,8 +4,8 @@
  */
 #include "cleanup.h"
 #include "guards.h"
-#include "log.h"
 #include "prepare_job.h"
+#include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 #include "tree.h"
@@ -314,7 +314,7 @@ void job_unlink_images(struct job *job)
                 : tree_prune(job->broker->shares_fd, row->id, keep, 2 * (size_t)row->n_images);
     STOPPING_POINT("take_back.tree_pruned");
     if (r < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.add", row->user.text,
-                  "what was added cannot all be taken back: %s", strerror(-r));
+        share_log(LOG_LEVEL_ERROR, "share.add", row, "what was added cannot all be taken back: %s",
+                  strerror(-r));
     }
 }

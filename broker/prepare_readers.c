@@ -4,9 +4,9 @@
  */
 #include "beneath.h"
 #include "cleanup.h"
-#include "log.h"
 #include "prepare_job.h"
 #include "process.h"
+#include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 #include "supervision.h"
@@ -226,7 +226,7 @@ void job_take_back(struct job *job)
     int r = sandbox_each_image(job->share->row.pid, take_back_image, job);
 
     if (r < 0) { /* it has just ended */
-        log_write(LOG_LEVEL_WARN, "share.add", job->share->row.user.text,
+        share_log(LOG_LEVEL_WARN, "share.add", &job->share->row,
                   "what is shown cannot be taken back: %s", strerror(-r));
     }
     job_unlink_images(job);

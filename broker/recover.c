@@ -7,6 +7,7 @@
 #include "process.h"
 #include "readers.h"
 #include "share.h"
+#include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 #include "supervision.h"
@@ -143,7 +144,7 @@ static void make_as_recorded(struct share *share)
         supervision_reload(share->broker->run_shares_fd, share->row.id);
     }
     if (share_has_strangers(share)) {
-        log_write(LOG_LEVEL_INFO, "share.resumed", share->row.user.text,
+        share_log(LOG_LEVEL_INFO, "share.resumed", &share->row,
                   "what was being added is taken back");
         share_undo_adding(share);
     }
@@ -160,11 +161,10 @@ static const char *take_up(struct broker *broker, struct registry_share *row)
     }
     int r = share_adopt(broker, row, TAKE_FD(pidfd));
     if (r < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.resumed", row->user.text, "it cannot be taken up: %s",
-                  strerror(-r));
+        share_log(LOG_LEVEL_ERROR, "share.resumed", row, "it cannot be taken up: %s", strerror(-r));
         return "lost in a restart";
     }
-    log_write(LOG_LEVEL_INFO, "share.resumed", broker->shares->row.user.text,
+    share_log(LOG_LEVEL_INFO, "share.resumed", &broker->shares->row,
               "it lived through the restart");
     return NULL;
 }
@@ -233,7 +233,7 @@ static int install_firewall(struct broker *broker)
  * the next one that has its mark. */
 static void end_row(struct broker *broker, const struct registry_share *row, const char *why)
 {
-    log_write(LOG_LEVEL_WARN, "share.ended", row->user.text, "%s", why);
+    share_log(LOG_LEVEL_WARN, "share.ended", row, "%s", why);
     firewall_flush_mark(broker->firewall, row->mark);
     registry_end(broker->registry, row->id, why, NULL, NULL);
 }

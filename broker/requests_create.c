@@ -34,8 +34,8 @@ struct creation {
 static void fail(struct creation *creation, int error, const struct refusal *refusal)
 {
     if (error == -EPERM) {
-        log_write(LOG_LEVEL_INFO, "share.refused", NULL, "%s (asked by %s)", refusal->sentence,
-                  creation->access.name);
+        log_write(LOG_LEVEL_INFO, "share.refused", creation->request->user, "%s (asked by %s)",
+                  refusal->sentence, creation->access.name);
         connection_refuse(creation->connection, refusal->field, "%s", refusal->sentence);
     } else {
         connection_refuse(creation->connection, "", "The share could not be made: %s.",

@@ -4,10 +4,10 @@
 #include "requests.h"
 
 #include "access.h"
-#include "log.h"
 #include "messages.h"
 #include "session.h"
 #include "share.h"
+#include "share_log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static void begin_session(struct broker *broker, struct connection *connection, 
         connection_refuse(connection, "", "The session could not be begun; try again in a moment.");
         return;
     }
-    log_write(LOG_LEVEL_INFO, "session.begun", share->row.user.text, "asked by %s", access->name);
+    share_log(LOG_LEVEL_INFO, "session.begun", &share->row, "asked by %s", access->name);
     connection_done(connection, 0, "%s", "");
 }
 
@@ -82,7 +82,7 @@ static void release(struct share *share, const struct prefix *client, const char
 {
     char reason[128];
 
-    log_write(LOG_LEVEL_INFO, "share.released", share->row.user.text, "%s", name);
+    share_log(LOG_LEVEL_INFO, "share.released", &share->row, "%s", name);
     if (share->row.n_clients == 1) {
         snprintf(reason, sizeof reason, "its last client was released, by %s", name);
         share_end(share, reason);

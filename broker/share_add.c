@@ -4,9 +4,9 @@
  */
 #include "answer.h"
 #include "cleanup.h"
-#include "log.h"
 #include "prepare.h"
 #include "session.h"
+#include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 
@@ -42,7 +42,7 @@ void share_added(struct share *share, uint32_t count)
     const struct registry_image *images = share->row.images + share->row.n_images - count;
 
     session_end(share, &share->adding_session, true);
-    log_write(LOG_LEVEL_INFO, "share.added", share->row.user.text, "%u images", count);
+    share_log(LOG_LEVEL_INFO, "share.added", &share->row, "%u images", count);
     share->writes++;
     int r =
         registry_add_images(share->broker->registry, share->row.id, images, count, recorded, share);
@@ -55,7 +55,7 @@ void share_add_failed(struct share *share, const char *field, const char *senten
 {
     struct connection *connection = share_next_waiter(share, WAIT_ADD, NULL);
 
-    log_write(LOG_LEVEL_WARN, "share.add", share->row.user.text, "%s", sentence);
+    share_log(LOG_LEVEL_WARN, "share.add", &share->row, "%s", sentence);
     if (connection != NULL) {
         connection_refuse(connection, field, "%s", sentence);
     }

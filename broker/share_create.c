@@ -6,9 +6,9 @@
 
 #include "answer.h"
 #include "cleanup.h"
-#include "log.h"
 #include "prepare.h"
 #include "session.h"
+#include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 
@@ -26,7 +26,7 @@ void share_preparing_failed(struct share *share, const char *field, const char *
     }
     snprintf(share->sentence, sizeof share->sentence, "%s", sentence);
     snprintf(share->field, sizeof share->field, "%s", field);
-    log_write(LOG_LEVEL_WARN, "share.failed", share->row.user.text, "%s", sentence);
+    share_log(LOG_LEVEL_WARN, "share.failed", &share->row, "%s", sentence);
     share_end(share, "it could not be prepared");
 }
 
@@ -55,10 +55,10 @@ static void activated(int error, void *user_data)
     }
     STOPPING_POINT("create.activated");
     share->state = SHARE_ACTIVE;
-    log_write(LOG_LEVEL_INFO, "share.active", share->row.user.text,
-              "id %s, %u images, %u clients, %u protocols, for %llu s, asked by %s", share->row.id,
-              share->row.n_images, share->row.n_clients, share->row.n_protocols,
-              (unsigned long long)share_remaining(share), share->row.requester);
+    share_log(LOG_LEVEL_INFO, "share.active", &share->row,
+              "%u images, %u clients, %u protocols, for %llu s", share->row.n_images,
+              share->row.n_clients, share->row.n_protocols,
+              (unsigned long long)share_remaining(share));
     while ((connection = share_next_waiter(share, WAIT_CREATE, NULL)) != NULL) {
         answer_share(connection, share);
         if (connection_peer(connection)->role == PEER_WEB) {

@@ -6,8 +6,8 @@
 #include "share.h"
 
 #include "beneath.h"
-#include "log.h"
 #include "readers.h"
+#include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 #include "tree.h"
@@ -46,11 +46,11 @@ static void row_closed(int error, void *user_data)
 
     share->writes--;
     if (error < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text,
+        share_log(LOG_LEVEL_ERROR, "share.end", &share->row,
                   "the registry could not be written: %s", strerror(-error));
     }
     STOPPING_POINT("end.row_closed");
-    log_write(LOG_LEVEL_INFO, "share.ended", share->row.user.text, "%s", share->reason);
+    share_log(LOG_LEVEL_INFO, "share.ended", &share->row, "%s", share->reason);
     answer_ended(share);
     STOPPING_POINT("end.answered");
     share_free(share);
@@ -69,19 +69,18 @@ static void clear_away(int fd, void *user_data)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
     if (r < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "its control group stays: %s",
+        share_log(LOG_LEVEL_ERROR, "share.end", &share->row, "its control group stays: %s",
                   strerror(-r));
     }
     STOPPING_POINT("end.group_removed");
     r = tree_remove(broker->shares_fd, id);
     if (r < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "its tree stays: %s",
-                  strerror(-r));
+        share_log(LOG_LEVEL_ERROR, "share.end", &share->row, "its tree stays: %s", strerror(-r));
     }
     STOPPING_POINT("end.tree_removed");
     r = beneath_remove(broker->run_shares_fd, id, 100);
     if (r < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "its run directory stays: %s",
+        share_log(LOG_LEVEL_ERROR, "share.end", &share->row, "its run directory stays: %s",
                   strerror(-r));
     }
     STOPPING_POINT("end.run_directory_removed");
@@ -136,7 +135,7 @@ void share_continue_end(struct share *share)
     int r = firewall_share_forget(share->broker->firewall, &rules);
     STOPPING_POINT("end.firewall_forgotten");
     if (r < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "conntrack or owner: %s",
+        share_log(LOG_LEVEL_ERROR, "share.end", &share->row, "conntrack or owner: %s",
                   strerror(-r));
     }
     share->clearings++;
@@ -158,12 +157,12 @@ static void cut(struct share *share)
     share_firewall(share, services, &rules);
     int r = firewall_share_end(share->broker->firewall, &rules);
     if (r < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.end", share->row.user.text, "firewall: %s", strerror(-r));
+        share_log(LOG_LEVEL_ERROR, "share.end", &share->row, "firewall: %s", strerror(-r));
     }
     STOPPING_POINT("end.firewall_cut");
     r = firewall_share_reset(share->broker->firewall, &rules);
     if (r < 0) {
-        log_write(LOG_LEVEL_WARN, "share.end", share->row.user.text, "resetting connections: %s",
+        share_log(LOG_LEVEL_WARN, "share.end", &share->row, "resetting connections: %s",
                   strerror(-r));
     }
     STOPPING_POINT("end.connections_reset");
@@ -175,8 +174,7 @@ static void abort_readers(const struct share *share)
 {
     int r = readers_abort(share->broker->cgroups, share->row.id, share->row.pid);
     if (r < 0) {
-        log_write(LOG_LEVEL_WARN, "share.end", share->row.user.text, "aborting readers: %s",
-                  strerror(-r));
+        share_log(LOG_LEVEL_WARN, "share.end", &share->row, "aborting readers: %s", strerror(-r));
     }
 }
 

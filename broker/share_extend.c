@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "cleanup.h"
+#include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 #include "supervision.h"
@@ -26,6 +27,11 @@ static void extended(int error, void *user_data)
 
     share->writes--;
     STOPPING_POINT("extend.recorded");
+    if (share->state != SHARE_ENDING) {
+        share_log(LOG_LEVEL_INFO, "share.extended", &share->row, "it ends in %llu s%s",
+                  (unsigned long long)share_remaining(share),
+                  error < 0 ? ", which is not written in the registry" : "");
+    }
     if (extension->connection != NULL) {
         if (share->state == SHARE_ENDING) {
             connection_refuse(extension->connection, "user", "The share of %s has ended: %s.",

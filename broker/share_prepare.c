@@ -5,8 +5,8 @@
  */
 #include "answer.h"
 #include "cleanup.h"
-#include "log.h"
 #include "prepare.h"
+#include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
 
@@ -262,7 +262,7 @@ static void message_heard(const void *message, size_t length, int *fds, unsigned
         length >= messages[kind].least) {
         messages[kind].hear(share, message, length, fds, n_fds);
     } else {
-        log_write(LOG_LEVEL_ERROR, "share.prepare", share->row.user.text,
+        share_log(LOG_LEVEL_ERROR, "share.prepare", &share->row,
                   "a message of kind %u and %zu bytes", kind, length);
     }
     for (unsigned i = 0; i < n_fds; i++) {
@@ -290,7 +290,7 @@ void share_undo_adding(struct share *share)
 {
     int r = worker_start(share->broker->loop, prepare_undo, NULL, undone, share, &share->worker);
     if (r < 0) {
-        log_write(LOG_LEVEL_ERROR, "share.add", share->row.user.text,
+        share_log(LOG_LEVEL_ERROR, "share.add", &share->row,
                   "what was added stays until the share ends: %s", strerror(-r));
     }
 }

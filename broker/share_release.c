@@ -5,7 +5,7 @@
 #include "share.h"
 
 #include "cleanup.h"
-#include "log.h"
+#include "share_log.h"
 #include "share_steps.h"
 
 #include <errno.h>
@@ -68,8 +68,8 @@ static int shut_out(struct share *share, const struct prefix *client)
     share_firewall(share, services, &rules);
     int r = firewall_share_release(share->broker->firewall, &rules, client);
     if (r == -EOPNOTSUPP) {
-        log_write(LOG_LEVEL_WARN, "share.released", share->row.user.text,
-                  "resetting connections: %s", strerror(-r));
+        share_log(LOG_LEVEL_WARN, "share.released", &share->row, "resetting connections: %s",
+                  strerror(-r));
         return 0;
     }
     return r;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -115,60 +116,101 @@ static void put_pid(struct line *line, const char *before, const char *after)
     put(line, text);
 }
 
-static void make_text(struct line *line, const char *level, const char *event, const char *share,
-                      const char *message)
+static bool is_given(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
+/* " [id 1f2e, by root]"; the latter names the address, too */
+static void put_subject(struct line *line, const struct log_subject *subject)
+{
+    const struct {
+        const char *word, *value;
+    } parts[] = {{"id ", subject->id}, {"by ", subject->requester}};
+    const char *before = " [";
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (is_given(parts[i].value)) {
+            put(line, before);
+            put(line, parts[i].word);
+            put_escaped(line, escape_printable, parts[i].value, WORD_MAX);
+            before = ", ";
+        }
+    }
+    put(line, before[0] == ',' ? "]" : "");
+}
+
+static void make_text(struct line *line, const char *level, const char *event,
+                      const struct log_subject *subject, const char *message)
 {
     put_escaped(line, escape_printable, log_state.program, WORD_MAX);
     put_pid(line, "[", "] ");
     put(line, level);
     put(line, " ");
     put_escaped(line, escape_printable, event, WORD_MAX);
-    if (share != NULL) {
+    if (subject->share != NULL) {
         put(line, " ");
-        put_escaped(line, escape_printable, share, WORD_MAX);
+        put_escaped(line, escape_printable, subject->share, WORD_MAX);
     }
     put(line, ": ");
     put(line, message); /* is printable already */
+    put_subject(line, subject);
     put(line, "\n");
 }
 
-static void make_json(struct line *line, const char *level, const char *event, const char *share,
-                      const char *message)
+static void make_json(struct line *line, const char *level, const char *event,
+                      const struct log_subject *subject, const char *message)
 {
+    const struct {
+        const char *key, *value;
+    } parts[] = {{",\"id\":\"", subject->id},
+                 {",\"requester\":\"", subject->requester},
+                 {",\"address\":\"", subject->address}};
     put(line, "{\"time\":\"");
     put_time(line);
     put_member(line, "\",\"program\":\"", log_state.program, WORD_MAX);
     put_pid(line, ",\"pid\":", ",\"level\":\"");
     put(line, level);
     put_member(line, "\",\"event\":\"", event, WORD_MAX);
-    if (share != NULL) {
-        put_member(line, ",\"share\":\"", share, WORD_MAX);
+    if (subject->share != NULL) {
+        put_member(line, ",\"share\":\"", subject->share, WORD_MAX);
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (is_given(parts[i].value)) {
+            put_member(line, parts[i].key, parts[i].value, WORD_MAX);
+        }
     }
     const char *key = ",\"message\":\"", *end = "\"}\n";
     put_member(line, key, message, sizeof line->data - line->length - strlen(key) - strlen(end));
     put(line, end + 1);
 }
 
-void log_write(enum log_level level, const char *event, const char *share, const char *format, ...)
+void log_about(enum log_level level, const char *event, const struct log_subject *subject,
+               const char *format, va_list arguments)
 {
     if (level > log_state.most) {
         return;
     }
     int saved = errno;
     char raw[MESSAGE_MAX + 64];
-    va_list arguments;
-    va_start(arguments, format);
     if (vsnprintf(raw, sizeof raw, format, arguments) < 0) {
         raw[0] = '\0';
     }
-    va_end(arguments);
     struct line message, line; /* the former is cut in whole characters */
     message.length = line.length = 0;
     put_escaped(&message, escape_printable, raw, MESSAGE_MAX);
     message.data[message.length] = '\0';
     (log_state.format == LOG_FORMAT_JSON ? make_json : make_text)(&line, level_names[level], event,
-                                                                  share, message.data);
+                                                                  subject, message.data);
     while (write(STDERR_FILENO, line.data, line.length) < 0 && errno == EINTR) {
     }
     errno = saved;
+}
+
+void log_write(enum log_level level, const char *event, const char *share, const char *format, ...)
+{
+    const struct log_subject subject = {.share = share};
+    va_list arguments;
+    va_start(arguments, format);
+    log_about(level, event, &subject, format, arguments);
+    va_end(arguments);
 }
