@@ -50,7 +50,8 @@ static void probe(const uint8_t *data, size_t length, uint64_t size)
 
     if (image_probe_reader(read_input, &input, size, &info) != 0 || info.size != size ||
         (unsigned)info.type >= IMAGE_TYPES || (info.large_extents && !info.has_iso9660) ||
-        (info.type == IMAGE_ISO9660 && !info.has_iso9660)) {
+        (info.type == IMAGE_ISO9660 && !info.has_iso9660) ||
+        (info.other_devices && info.type != IMAGE_EROFS)) {
         abort();
     }
 }
