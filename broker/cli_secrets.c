@@ -142,8 +142,6 @@ static ssize_t ask(const struct cli *cli, const char *prompt, char *buffer, size
 {
     struct termios before, silent;
 
-    fprintf(cli->err, "%s", prompt);
-    fflush(cli->err);
     if (tcgetattr(STDIN_FILENO, &before) < 0) {
         return -errno;
     }
@@ -152,6 +150,8 @@ static ssize_t ask(const struct cli *cli, const char *prompt, char *buffer, size
     if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) < 0) {
         return -errno;
     }
+    fprintf(cli->err, "%s", prompt); /* what is typed from now on counts */
+    fflush(cli->err);
     ssize_t length = read_line(buffer, size);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     fprintf(cli->err, "\n");

@@ -15,8 +15,8 @@ enum counted { BY_REQUESTER, BY_PEER, BY_IMAGE, BY_DIRECTORY, COUNTED };
 static const struct throttle_limits limits[COUNTED] = {
     [BY_REQUESTER] = {.free = 5, .forget_s = 60, .first_s = 1, .most_s = 300},
     [BY_PEER] = {.free = 60, .forget_s = 1, .first_s = 1, .most_s = 5},
-    [BY_IMAGE] = {.free = 10, .forget_s = 60, .first_s = 1, .most_s = 60},
-    [BY_DIRECTORY] = {.free = 30, .forget_s = 20, .first_s = 1, .most_s = 30},
+    [BY_IMAGE] = {.free = 20, .forget_s = 60, .first_s = 1, .most_s = 60},
+    [BY_DIRECTORY] = {.free = 60, .forget_s = 20, .first_s = 1, .most_s = 30},
 };
 
 struct gate_counts {

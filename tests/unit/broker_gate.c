@@ -357,13 +357,13 @@ static void what_is_guessed_at_waits(void)
     struct gate_counts *counts = NULL;
     char path[64];
     CHECK(gate_counts_open(&counts) == 0);
-    for (uint8_t i = 0; i < 11; i++) {
+    for (uint8_t i = 0; i < 21; i++) {
         CHECK(wait_of(counts, "a/x.iso") == 0);
         fail(counts, requester(i), 1000u + i, "a/x.iso");
     }
     CHECK(wait_of(counts, "a/x.iso") > 0);
     CHECK(wait_of(counts, "a/y.iso") == 0 && wait_of(counts, "a/b/x.iso") == 0);
-    for (uint8_t i = 0; i < 20; i++) { /* all over the directory */
+    for (uint8_t i = 0; i < 40; i++) { /* all over the directory */
         snprintf(path, sizeof path, "a/%u/no.iso", i);
         fail(counts, requester(100 + i), 1100u + i, path);
     }
@@ -387,7 +387,7 @@ static void a_directory_counts_once_a_request(void)
     }
     gate_counts_fail(counts, &from, 33, paths, 64);
     CHECK(wait_of(counts, "a/b/new.iso") == 0);
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < 60; i++) {
         gate_counts_fail(counts, &from, 33, paths, 64);
     }
     CHECK(wait_of(counts, "a/b/new.iso") > 0);

@@ -126,4 +126,5 @@ def main():
         print(json.dumps(message), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
