@@ -152,11 +152,56 @@ verdict $? "an image that changes all the time is shared as something ($made tim
 background_end
 residue_check "nothing is left of it"
 
+# -- a reader that dies, and one that stops ------------------------------------------------------------
+
+readers() { # the pids of fuseiso
+    local pid
+    for pid in $(share_processes); do
+        tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q '^/usr/bin/fuseiso' && echo "$pid"
+    done 2>/dev/null
+}
+fuse_share() { create alice 1 disc.iso mine.bin; }
+with_readers() {
+    local pids since
+    broker_stop
+    setting[mount.readers]=fuseiso
+    environment_configure
+    start
+    xorriso -as mkisofs -quiet -R -o "$images/disc.iso" "$kept/old" 2>/dev/null
+    expect_ok "alice shares an image with a reader" fuse_share
+    downloads_begin disc/data.bin
+    mapfile -t pids < <(readers)
+    kill -KILL "${pids[@]}"
+    downloads_fail "the reader is killed"
+    serves_others
+    expect_ok "the share is removed" cdss share remove alice
+    expect_ok "alice shares it once more" fuse_share
+    downloads_begin disc/data.bin
+    mapfile -t pids < <(readers)
+    kill -STOP "${pids[@]}"
+    get_ftp 1 epsv "ftp://$server4/mine.bin" "$out/x"
+    expect_same "the reader hangs: FTP goes on" "$out/x" "$images/mine.bin"
+    get_tftp 1 curl "$server4" mine.bin "$out/x"
+    expect_same "TFTP goes on" "$out/x" "$images/mine.bin"
+    since=$(milliseconds)
+    expect_ok "its share is removed" cdss share remove alice
+    [ $(($(milliseconds) - since)) -le $((soon * 2)) ]
+    verdict $? "at once ($(($(milliseconds) - since)) ms)"
+    background_end
+    residue_check "nothing is left of it"
+}
+if [ -c /dev/fuse ] && [ -x /usr/bin/fuseiso ]; then
+    with_readers
+else
+    skip "a reader that dies" "no /dev/fuse, or no fuseiso"
+fi
+
 # -- larger than any disk ------------------------------------------------------------------------------
 
 broker_stop
 sparse=$environment_dir/sparse
 mkdir "$sparse" && mount -t tmpfs sparse "$sparse" && mkdir "$sparse/images"
+setting[mount.readers]="kernel fuseiso"
 setting[repository.images]=$sparse/images
 setting[repository.shares]=$sparse/shares
 environment_configure

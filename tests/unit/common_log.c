@@ -18,7 +18,8 @@
 
 #define LINE_SIZE 8192
 
-static void about(const struct log_subject *subject, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void about(const struct log_subject *subject,
+                                                        const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
