@@ -197,14 +197,23 @@ expect_chains "two shares are left" s_1f s_2f
 
 # -- ending ----------------------------------------------------------------------------------------
 
+# A download that goes on in the background, and is under way when this returns; its end is the last
+# line of FILE.
+hold() { # FILE NAMESPACE SECONDS ARGUMENT...
+    : >"$1"
+    (exec 2>&1 && in_ns "$2" timeout 20 python3 "$net_dir/tools/talk.py" --hold "$3" "${@:4}") >"$1" &
+    held+=("$!")
+    wait_for 10 grep -q . "$1"
+}
+held=()
+held_end() { wait "${held[@]}"; held=(); }
 # A download goes on while the command runs, and is cut within `soon`.
 cut_by() { # NAME TARGET COMMAND...
     local said
-    talk client1 --hold 4 "$2" >"$environment_dir/held" &
-    sleep 1
+    hold "$environment_dir/held" client1 4 "$2"
     say "${@:3}"
-    wait $!
-    said=$(cat "$environment_dir/held")
+    held_end
+    said=$(tail -n 1 "$environment_dir/held")
     [ "$answer" = ok ] && [ "${said% *}" = cut ] && [ "${said#* }" -lt $((1000 + soon)) ]
     verdict $? "$1 ($said)"
 }
@@ -219,18 +228,16 @@ done
 server ss -Htn "sport = 21001" >"$environment_dir/sockets"
 [ ! -s "$environment_dir/sockets" ]
 verdict $? "a reset leaves no connection"
-talk client2 --hold 2 "tcp,$server4,8080" >"$environment_dir/held" &
-sleep 0.5
+hold "$environment_dir/held" client2 2 "tcp,$server4,8080"
 say reset 1f
-wait $!
+held_end
 grep -q '^alive' "$environment_dir/held"
 verdict $? "one share's reset is not another's"
-talk client2 --passive --hold 4 "tcp,$server4,21" >"$environment_dir/held" &
-sleep 1
+hold "$environment_dir/held" client2 4 --passive "tcp,$server4,21"
 say reset 2f
-wait $!
+held_end
 grep -q '^cut' "$environment_dir/held"
-verdict $? "the reset cuts FTP data ($(cat "$environment_dir/held"))"
+verdict $? "the reset cuts FTP data ($(tail -n 1 "$environment_dir/held"))"
 
 # -- one client leaves -----------------------------------------------------------------------------
 
@@ -242,19 +249,22 @@ say add 1f
 flows_of() { # ADDRESS; of alice's share
     server conntrack -L --mark $mark_alice 2>/dev/null | grep -c "src=$1 "
 }
-talk client3 --hold 4 "tcp,$server4,8080" >"$environment_dir/held3" &
-others=$!
-talk client1 --hold 4 "tcp,$server6,8080" >"$environment_dir/held6" &
-others+=" $!"
-cut_by "releasing a client cuts its download" "tcp,$server4,8080" release 1f "$(client4 1)"
+hold "$environment_dir/held3" client3 6 "tcp,$server4,8080"
+hold "$environment_dir/held6" client1 6 "tcp,$server6,8080"
+hold "$environment_dir/held" client1 4 "tcp,$server4,8080"
+since=$(milliseconds)
+say release 1f "$(client4 1)"
+wait "${held[2]}"
+took=$(($(milliseconds) - since))
+[ "$answer" = ok ] && grep -q '^cut' "$environment_dir/held" && [ "$took" -lt "$soon" ]
+verdict $? "releasing a client cuts its download ($took ms)"
 [ "$(flows_of "$(client4 1)")" = 0 ] && [ "$(flows_of "$(client4 3)")" != 0 ]
 verdict $? "its flows are forgotten, those of others are not"
 expect_talk "it gets in no more" "refused|silent" client1 "tcp,$server4,8080"
 expect_talk "its other address does" alice client1 "tcp,$server6,8080"
-# shellcheck disable=SC2086
-wait $others
+held_end
 grep -q '^alive' "$environment_dir/held3" && grep -q '^alive' "$environment_dir/held6"
-verdict $? "downloads of others go on ($(cat "$environment_dir/held3"))"
+verdict $? "downloads of others go on ($(tail -n 1 "$environment_dir/held3"))"
 expect "releasing it again is no failure" "ok" release 1f "$(client4 1)"
 expect "a network can be released" "ok" release 1f 10.99.0.0/16
 ! server nft list map inet cdss n4 | grep -q 10.99

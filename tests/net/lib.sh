@@ -257,6 +257,37 @@ print(eval(sys.argv[1], {"share": share, "image": {i["path"]: i for i in share["
 
 share_is_gone() { ! shared_users | grep -qx "$1"; }
 
+# -- asking as a web front end ---------------------------------------------------------------------
+
+answer= # the file with the last answer, one JSON object a message
+web_start() { # as $web_uid; its pipes are closed in other children, in cdssd among them
+    answer=$environment_dir/answer
+    coproc web_front_end {
+        server_exec python3 "$net_dir/tools/web.py" --uid "$web_uid" --serve "${setting[broker.socket]}"
+    }
+    # shellcheck disable=SC2154
+    background+=("$web_front_end_PID")
+}
+web() { # REQUEST FIELD=VALUE...
+    local line
+    printf '%s\0' "$#" "$@" >&"${web_front_end[1]}"
+    while read -r -t 60 -u "${web_front_end[0]}" line && [ "$line" != . ]; do
+        echo "$line"
+    done >"$answer"
+}
+# The names of the messages of the last answer; a text or number in one of them.
+messages() { sed -E 's/^\{"message": "([A-Z_ ]+)".*/\1/' "$answer" | paste -sd' '; }
+field() { # MESSAGE FIELD
+    grep -F "{\"message\": \"$1\"" "$answer" | sed -nE "s/.*\"$2\": (\"([^\"]*)\"|([0-9]+)).*/\2\3/p"
+}
+expect_web() { # NAME MESSAGES REQUEST FIELD=VALUE...
+    web "${@:3}"
+    [ "$(messages)" = "$2" ] && { ok "$1"; return; }
+    note "$(messages), not $2"
+    head -c 600 "$answer" | sed 's/^/#   /'
+    not_ok "$1"
+}
+
 # -- cutting a download ----------------------------------------------------------------------------
 
 # A download that would take long: its output grows in a file. The rate is a bound for the disk.

@@ -24,12 +24,8 @@ setting[policy.protocols]="http tftp nfs"
 setting[web.trusted_proxies]="10.77.4.7"
 environment_configure
 start
+web_start
 
-answer=$environment_dir/answer
-web() { # REQUEST FIELD=VALUE...
-    server python3 "$net_dir/tools/web.py" --uid "$web_uid" "${setting[broker.socket]}" "$@" \
-        >"$answer" 2>&1
-}
 # All that a refused request could have changed.
 state() {
     cdss --json share list | sed -E 's/"remaining":[ ]*[0-9]+//g'
@@ -45,20 +41,9 @@ is_unchanged() {
     cmp -s "$environment_dir/state.before" "$environment_dir/state.now"
 }
 expect_web_refused() { # NAME EXTENDED-REGEX REQUEST FIELD=VALUE...
-    web "${@:3}"
-    if [ "$(grep -c . "$answer")" = 1 ] && grep -qE '"message": "REFUSED"' "$answer" &&
-        grep -qE -e "$2" "$answer"; then
-        ok "$1"
-        return
-    fi
-    head -c 600 "$answer" | sed 's/^/#   /'
-    not_ok "$1"
-}
-expect_web_done() { # NAME REQUEST FIELD=VALUE...
-    web "${@:2}"
-    tail -n 1 "$answer" | grep -q '"message": "DONE"' && { ok "$1"; return; }
-    head -c 600 "$answer" | sed 's/^/#   /'
-    not_ok "$1"
+    expect_web "$1" REFUSED "${@:3}"
+    grep -qE -e "$2" "$answer"
+    verdict $? "... and the sentence says why"
 }
 # USER REQUESTER CLIENT... [-- FIELD=VALUE...]
 asks() {
@@ -119,7 +104,7 @@ verdict $? "nothing of all that has changed anything"
 verdict $? "nothing was begun"
 
 asks alice "::ffff:$me" "$me" 10.77.4.1 fd77::4:4/126 -- seconds=3600
-expect_web_done "his own address, mapped, and claimed ones" "${request[@]}"
+expect_web "his own address, mapped, and claimed ones" "SHARE SESSION DONE" "${request[@]}"
 [ "$(share_field alice 'share["clients"]')" = "['$me', '10.77.4.1', 'fd77::4:4/126']" ]
 verdict $? "are canonical"
 client 1 curl -sSf -m 10 -o "$out/a" "http://$server4:8080/a.bin" 2>"$environment_dir/client.err"
@@ -137,12 +122,12 @@ verdict $((! $?)) "nobody hears whose it is"
 is_unchanged
 verdict $? "nothing was changed"
 asks bob "$me" 10.77.4.20 -- seconds=3600
-expect_web_done "his second share" "${request[@]}"
+expect_web "his second share" "SHARE SESSION DONE" "${request[@]}"
 state_mark
 refuses "a third from the same address" "$me has asked for 2 shares.*2 are the limit.*\(max_per_requester\)" carol \
     "$me" 10.77.4.21
 asks carol "$(client4 2)" "$(client4 2)" -- seconds=3600
-expect_web_done "another's first" "${request[@]}"
+expect_web "another's first" "SHARE SESSION DONE" "${request[@]}"
 state_mark
 refuses "more than three of four shares for users" "3 shares, all that this site's limit of 4 leaves to them \(max_shares\)" \
     dora "$(client4 3)" "$(client4 3)"

@@ -15,30 +15,10 @@ setting[policy.max_lifetime]=48h
 setting[policy.max_per_requester]=2
 environment_configure
 start
+web_start
 
 me=$(client4 1)
 password="correct horse"
-answer=$environment_dir/answer
-# The front end asks; its answer is one line of JSON a message.
-web() { # REQUEST FIELD=VALUE...
-    server python3 "$net_dir/tools/web.py" --uid "$web_uid" --time "${setting[broker.socket]}" "$@" \
-        >"$answer" 2>&1
-}
-field() { # MESSAGE FIELD
-    python3 -c 'import json, sys
-for line in open(sys.argv[1]):
-    message = json.loads(line)
-    if message["message"] == sys.argv[2]:
-        print(message[sys.argv[3]])' "$answer" "$1" "$2"
-}
-messages() { python3 -c 'import json, sys
-print(*(json.loads(line)["message"] for line in open(sys.argv[1])))' "$answer"; }
-expect_web() { # NAME MESSAGES REQUEST FIELD=VALUE...
-    web "${@:3}"
-    [ "$(messages)" = "$2" ] && { ok "$1"; return; }
-    head -c 600 "$answer" | sed 's/^/#   /'
-    not_ok "$1"
-}
 expect_denied() { # NAME REQUEST FIELD=VALUE...
     expect_web "$1" REFUSED "${@:2}"
     [ "$(field REFUSED field)" = password ] && [ "$(field REFUSED sentence)" = "$denied" ]

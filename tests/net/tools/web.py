@@ -1,9 +1,11 @@
 """Speaks the broker's protocol (docs/protocol.md, whose tables it reads) as a web front end would:
-web.py [--uid UID] [--time] SOCKET REQUEST [FIELD=VALUE]...
+web.py [--uid UID] SOCKET REQUEST [FIELD=VALUE]...
+web.py [--uid UID] --serve SOCKET
 
-Prints one JSON object for each message of the answer; "message" is its name. A list's field is
-given several times. --uid: the connection is made as this user. --time: the milliseconds from the
-request to the last message stand in it."""
+Prints one JSON object for each message of the answer; "message" is its name, and the last has the
+milliseconds that it took. A list's field is given several times. --uid: connections are made as
+this user. --serve: requests come on standard input, each as a count and so many words that end in
+NUL; behind each answer stands a line with a dot."""
 import json
 import os
 import re
@@ -104,26 +106,50 @@ def ask(path, name, values):
                 return
 
 
-def main():
-    words = sys.argv[1:]
-    timed = False
-    while words[0].startswith("--"):
-        option = words.pop(0)
-        if option == "--uid":
-            uid = int(words.pop(0))
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-        timed = timed or option == "--time"
+def converse(path, words):
     values = {}
-    for word in words[2:]:
+    for word in words[1:]:
         field, _, value = word.partition("=")
         values.setdefault(field, []).append(value)
     started = time.monotonic()
-    for message in ask(words[0], words[1], values):
-        if timed and message["message"] in ("DONE", "REFUSED"):
+    for message in ask(path, words[0], values):
+        if message["message"] in ("DONE", "REFUSED"):
             message["milliseconds"] = round((time.monotonic() - started) * 1000)
         print(json.dumps(message), flush=True)
+
+
+def word_of(stream):
+    data = b""
+    while not data.endswith(b"\0"):
+        byte = stream.read(1)
+        if not byte:
+            sys.exit(0)
+        data += byte
+    return data[:-1].decode("utf-8", "surrogateescape")
+
+
+def serve(path):
+    while True:
+        words = [word_of(sys.stdin.buffer) for _ in range(int(word_of(sys.stdin.buffer)))]
+        try:
+            converse(path, words)
+        except OSError as error:
+            print(json.dumps({"message": "NOBODY", "error": str(error)}))
+        print(".", flush=True)
+
+
+def main():
+    words = sys.argv[1:]
+    if words[0] == "--uid":
+        uid = int(words[1])
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        words = words[2:]
+    if words[0] == "--serve":
+        serve(words[1])
+    else:
+        converse(words[0], words[1:])
 
 
 if __name__ == "__main__":
