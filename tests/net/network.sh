@@ -206,7 +206,7 @@ cgroups_processes() {
 
 # -- the broker ------------------------------------------------------------------------------------
 
-broker_is_up() { grep -q ' broker\.ready\b' "$broker_log" || is_gone "$broker_pid"; }
+broker_is_up() { grep -qE '[ "]broker\.ready\b' "$broker_log" || is_gone "$broker_pid"; }
 
 # Starts cdssd in the server's namespace, under WRAPPER if one is given (which must exec).
 broker_start() { # [WRAPPER...]

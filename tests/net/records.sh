@@ -102,8 +102,32 @@ cdss share remove bob >/dev/null
 broker_stop
 setting[network.nflog]=0
 setting[network.max_flows]=0
+setting[broker.log_format]=json
 environment_configure
 start
 ! server nft -s list table inet cdss | grep -qE 'log prefix|ct count|set flows'
 verdict $? "both can be switched off"
+
+# -- log lines -------------------------------------------------------------------------------------
+
+expect_ok "a share" cdss share create carol --image small.bin --client "$(client4 3)" --protocol http \
+    --for 10m
+carol=$(share_field carol 'share["id"]')
+odd=$(printf '\303\251\377 "\\')
+expect_refused "an image with an odd name" "not in the repository" cdss share create dave \
+    --image "$odd" --client "$(client4 1)" --protocol http --for 10m
+cdss share extend carol --for 20m >/dev/null
+cdss share remove carol >/dev/null
+ended() { grep -q '"share.ended","share":"carol"' "$broker_log"; }
+wait_for 5 ended
+python3 - "$broker_log" "$carol" <<'PYTHON'
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
+carols = [line for line in lines if line.get("share") == "carol"]
+assert [line["event"] for line in carols] == ["share.active", "share.extended", "share.ended"], carols
+assert all(line["id"] == sys.argv[2] and line["requester"] == "root" for line in carols), carols
+assert carols[-1]["message"] == "removed by root"
+assert any(line["event"] == "share.failed" and line["share"] == "dave" for line in lines)
+PYTHON
+verdict $? "as JSON, a line for each event, with the share's id and who asked for it"
 finish
