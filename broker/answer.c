@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define PORTS_SIZE 128
 #define STATE_SIZE 160
@@ -290,8 +291,11 @@ void answer_share(struct connection *connection, const struct share *share)
     answer->message.state = (char *)(uintptr_t)states[share->state];
     answer->message.requester = (char *)(uintptr_t)share->row.requester;
     answer->message.created = share->row.created;
-    answer->message.ends = share->row.ends;
     answer->message.remaining = share_remaining(share);
+    /* By today's clock: it may have been set since the end was recorded. */
+    answer->message.ends = share->state == SHARE_ENDING
+                               ? share->row.ends
+                               : (uint64_t)time(NULL) + answer->message.remaining;
     find_host(share, answer);
     fill_clients(share, answer);
     fill_images(share, answer);

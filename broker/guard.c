@@ -16,19 +16,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #define NS_PER_S   1000000000ull
 #define PAUSE_NS   NS_PER_S         /* between two repairs */
 #define LOG_NS     (60 * NS_PER_S)  /* between two lines about them */
 #define RECENT_NS  (600 * NS_PER_S) /* status tells of a change for so long */
-#define SERVED_NS  (10 * NS_PER_S)  /* between two looks at who serves public UDP ports */
+#define LOOK_NS    (10 * NS_PER_S)  /* between two looks at what tells nobody of itself */
+#define ASLEEP_NS  (NS_PER_S / 2)   /* less is no sleep */
 #define FAILED_MAX (60 * NS_PER_S)  /* between two attempts that fail */
 
 struct guard {
     struct broker *broker;
     struct loop_watch *watch;
-    struct loop_timer *pause;  /* runs: not listening */
-    struct loop_timer *served; /* the next look */
+    struct loop_timer *pause; /* runs: not listening */
+    struct loop_timer *look;  /* the next one around */
+    uint64_t asleep_ns;       /* of the machine since it was booted, as of the last look */
     struct guard_addresses *addresses;
     uint64_t repairs;   /* so far */
     uint64_t unlogged;  /* of them, since the last line */
@@ -165,18 +168,45 @@ static void heard(uint32_t events, void *user_data)
     }
 }
 
-/* -- public UDP ports -- */
+/* -- looking around -- */
 
-/* A socket that is bound is no event: so they are looked at from time to time. */
-static void look_at_served(void *user_data)
+/* CLOCK_BOOTTIME counts it, CLOCK_MONOTONIC does not (clock_gettime(2)). */
+static uint64_t time_asleep(void)
+{
+    struct timespec awake;
+
+    clock_gettime(CLOCK_MONOTONIC, &awake);
+    return loop_now() - ((uint64_t)awake.tv_sec * NS_PER_S + (uint64_t)awake.tv_nsec);
+}
+
+/* The kernel's timeouts slept, too, and would end too late. */
+static void look_at_sleep(struct guard *guard)
+{
+    uint64_t asleep = time_asleep();
+
+    if (asleep < guard->asleep_ns + ASLEEP_NS) {
+        return;
+    }
+    int r = guard_install(guard->broker);
+    log_write(r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "firewall.resumed", NULL,
+              "the machine was asleep for %llu s: the timeouts in the firewall %s%s",
+              (unsigned long long)((asleep - guard->asleep_ns) / NS_PER_S),
+              r < 0 ? "cannot be written anew: " : "are written anew", r < 0 ? strerror(-r) : "");
+    guard->asleep_ns = r < 0 ? guard->asleep_ns : asleep;
+}
+
+/* A socket that is bound is no event, and sleep tells only those who were meant to wake up: so they
+ * are looked at from time to time, and that time is over at once when the machine wakes. */
+static void look_around(void *user_data)
 {
     struct guard *guard = user_data;
 
-    guard->served = NULL;
+    guard->look = NULL;
     if (guard->error == 0) {
+        look_at_sleep(guard);
         share_refuse_strangers(guard->broker);
     }
-    loop_at(guard->broker->loop, loop_now() + SERVED_NS, look_at_served, guard, &guard->served);
+    loop_at(guard->broker->loop, loop_now() + LOOK_NS, look_around, guard, &guard->look);
 }
 
 /* -- beginning and end -- */
@@ -188,11 +218,11 @@ int guard_open(struct broker *broker, struct guard **ret)
     if (guard == NULL) {
         return -ENOMEM;
     }
-    *guard = (struct guard){.broker = broker, .wait_ns = PAUSE_NS};
+    *guard = (struct guard){.broker = broker, .wait_ns = PAUSE_NS, .asleep_ns = time_asleep()};
     int r = listen_again(guard);
     r = r < 0 ? r : guard_addresses_open(broker, &guard->addresses);
     if (r == 0) {
-        r = loop_at(broker->loop, loop_now() + SERVED_NS, look_at_served, guard, &guard->served);
+        r = loop_at(broker->loop, loop_now() + LOOK_NS, look_around, guard, &guard->look);
     }
     if (r < 0) {
         guard_addresses_close(guard->addresses);
@@ -215,7 +245,7 @@ void guard_close(struct guard *guard)
         guard_addresses_close(guard->addresses);
         loop_unwatch(&guard->watch);
         loop_cancel(&guard->pause);
-        loop_cancel(&guard->served);
+        loop_cancel(&guard->look);
         free(guard);
     }
 }

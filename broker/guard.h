@@ -4,6 +4,7 @@
  *
  *   the table is changed by anybody else: installed again, whole, from the live shares
  *   a daemon of the host starts or stops on a public UDP port: strangers' datagrams are its, or not
+ *   the machine wakes from sleep: the table's timeouts, which slept, are written anew
  *   an address of this host is a client of a share, or is it no more: said in the log
  */
 #pragma once

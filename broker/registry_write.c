@@ -206,7 +206,7 @@ int registry_write_end_sessions(sqlite3 *database, const char *id, const struct 
 int registry_write_end(sqlite3 *database, const char *id, uint64_t ended, const char *reason)
 {
     int error = sql_run(database,
-                        "UPDATE shares SET ended = ?2, reason = ?3, password = ''"
+                        "UPDATE shares SET ended = max(created, ?2), reason = ?3, password = ''"
                         " WHERE id = ?1 AND ended IS NULL",
                         SQL_VALUES(SQL_TEXT(id), SQL_NUMBER(ended), SQL_TEXT(reason)));
     return error == 0 ? sql_run(database, "DELETE FROM sessions WHERE share = ?1",

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "notify.h"
 #include "share_steps.h"
+#include "supervision.h"
 #include "verify.h"
 
 #include <errno.h>
@@ -200,6 +201,7 @@ void share_free(struct share *share)
     tell_count(share->broker);
     loop_cancel(&share->timer);
     loop_unwatch(&share->pid_watch);
+    supervision_drop(&share->status_question);
     if (share->pidfd >= 0) {
         close(share->pidfd);
     }
@@ -292,6 +294,14 @@ struct share *share_new(struct broker *broker, struct registry_share *row)
     return share;
 }
 
+static void status_came(int status_fd, void *user_data)
+{
+    struct share *share = user_data;
+
+    share->status_fd = status_fd;
+    supervision_drop(&share->status_question);
+}
+
 int share_adopt(struct broker *broker, struct registry_share *row, int pidfd)
 {
     struct share *share = share_new(broker, row);
@@ -303,6 +313,10 @@ int share_adopt(struct broker *broker, struct registry_share *row, int pidfd)
     share->firewall_up = true;
     int r = share_born(share, share->row.pid, share->row.pid_start, pidfd);
     r = r < 0 ? r : share_set_timer(share);
+    if (r == 0) { /* without an answer its servers' states are not known */
+        supervision_ask_status(broker->loop, broker->run_shares_fd, share->row.id, status_came,
+                               share, &share->status_question);
+    }
     if (r < 0) {
         *row = share->row;
         share->row = (struct registry_share){0};

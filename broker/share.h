@@ -51,6 +51,7 @@ struct share {
     unsigned writes;    /* to the registry, not yet answered: the struct must live */
     int pidfd;          /* of PID 1, -1 before and after */
     int status_fd;      /* struct supervisor_status, written by the sandbox; -1 when unknown */
+    struct supervision_question *status_question; /* after a restart; NULL: nothing is asked */
     struct loop_watch *pid_watch;
     struct loop_timer *timer; /* the deadline */
     unsigned clearings;    /* workers that were to clear away; one that is killed is not the last */

@@ -88,8 +88,9 @@ struct supervisor_status {
 
 /* Requests on the control socket, from root only; each is answered by one reply. */
 enum supervisor_request_kind {
-    SUPERVISOR_STATUS = 1, /* reply: struct supervisor_status */
-    SUPERVISOR_RELOAD = 2, /* read the deadline again */
+    SUPERVISOR_STATUS = 1,      /* reply: struct supervisor_status */
+    SUPERVISOR_RELOAD = 2,      /* read the deadline again */
+    SUPERVISOR_HAND_STATUS = 4, /* reply: the memfd of struct supervisor_status by SCM_RIGHTS */
     SUPERVISOR_ADD_READER =
         3 /* a further service of kind READER; its /dev/fuse descriptor by SCM_RIGHTS */
 };

@@ -21,6 +21,16 @@ static int give_status(struct control *control, const struct supervisor_request 
     return 0;
 }
 
+/* The answer itself carries it. */
+static int hand_status(struct control *control, const struct supervisor_request *request, int *fd,
+                       struct supervisor_reply *reply)
+{
+    (void)request;
+    (void)fd;
+    (void)reply;
+    return control->status_fd < 0 ? -EBADF : 0;
+}
+
 static int reload(struct control *control, const struct supervisor_request *request, int *fd,
                   struct supervisor_reply *reply)
 {
@@ -50,6 +60,7 @@ static const struct {
     request_handler *handler;
 } requests[] = {
     {SUPERVISOR_STATUS, give_status},
+    {SUPERVISOR_HAND_STATUS, hand_status},
     {SUPERVISOR_RELOAD, reload},
     {SUPERVISOR_ADD_READER, add_reader},
 };
@@ -100,6 +111,27 @@ static int receive(int peer, struct supervisor_request *ret, int *ret_fd)
     return whole ? 1 : -EPROTO;
 }
 
+static int answer(int peer, const struct supervisor_reply *reply, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec part = {.iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof *reply};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (fd >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    }
+    bool sent = sendmsg(peer, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof *reply;
+    return sent ? 0 : -EPROTO;
+}
+
 static int serve(struct control *control, int peer)
 {
     static struct supervisor_request request;
@@ -110,8 +142,8 @@ static int serve(struct control *control, int peer)
         return r;
     }
     reply.error = dispatch(control, &request, &fd, &reply);
-    r = send(peer, &reply, sizeof reply, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof reply ? 0 : -EPROTO;
-    return r;
+    bool handed = request.kind == SUPERVISOR_HAND_STATUS && reply.error == 0;
+    return answer(peer, &reply, handed ? control->status_fd : -1);
 }
 
 static void peer_spoke(void *waiter, uint32_t number)
@@ -130,12 +162,13 @@ static void peer_came(void *waiter, uint32_t number)
 }
 
 void control_open(struct control *control, int listener, struct services *services,
-                  struct supervisor_status *status, struct deadline *deadline)
+                  struct supervisor_status *status, int status_fd, struct deadline *deadline)
 {
     *control = (struct control){.listener = listener,
                                 .peers = {-1, -1, -1, -1},
                                 .services = services,
                                 .status = status,
+                                .status_fd = status_fd,
                                 .deadline = deadline};
     int flags = fcntl(listener, F_GETFL);
     if (flags >= 0) {

@@ -15,9 +15,10 @@ struct control {
     int peers[CONTROL_PEERS]; /* owned; -1: free */
     struct services *services;
     struct supervisor_status *status;
+    int status_fd; /* borrowed: the same as a memfd */
     struct deadline *deadline;
 };
 
 void control_open(struct control *control, int listener, struct services *services,
-                  struct supervisor_status *status, struct deadline *deadline);
+                  struct supervisor_status *status, int status_fd, struct deadline *deadline);
 void control_watch(struct control *control, struct events *events);

@@ -135,7 +135,7 @@ static void open_first(struct supervisor *supervisor)
     }
     deadline_set(&supervisor->deadline);
     control_open(&supervisor->control, plan->control_fd, &supervisor->services, supervisor->status,
-                 &supervisor->deadline);
+                 plan->status_fd, &supervisor->deadline);
     ready_begin(&supervisor->ready, plan);
 }
 

@@ -9,6 +9,7 @@ images=${setting[repository.images]}
 state=${setting[broker.state]}
 registry=$state/registry.sqlite
 image_random a.bin 100000
+image_random long.bin 20000000
 images_real
 setting[broker.templates]=$environment_dir/templates
 cp -a "$source_dir/templates" "$environment_dir/templates"
@@ -16,7 +17,7 @@ environment_configure
 start
 
 share() {
-    cdss share create alice --image a.bin --image linux/grub.iso --client "$(client4 1)" \
+    cdss share create alice --image a.bin --image long.bin --image linux/grub.iso --client "$(client4 1)" \
         --protocol http,ftp,tftp --for 10m >/dev/null || not_ok "a share is made"
 }
 is_served() { get_http 1 "http://$server4:8080/a.bin" "$out/a" && cmp -s "$out/a" "$images/a.bin"; }
@@ -82,7 +83,7 @@ get_http 1 "http://$server4:8080/a.bin" "$out/a"
 kill_process lighttpd
 wait_for 5 is_served
 verdict $? "lighttpd is killed: it comes back"
-download_start "$out/long" long_ftp 1 "ftp://$server4/linux/grub.iso" "$out/long" --limit-rate 200k
+download_start "$out/long" long_ftp 1 "ftp://$server4/long.bin" "$out/long" --limit-rate 500k
 kill_process vsftpd
 wait "$download"
 [ $? != 0 ]
@@ -102,6 +103,9 @@ get_http 1 "http://$server4:8080/linux/grub.iso" "$out/a"
 expect_same "a reader is killed: the image itself is served" "$out/a" "$images/linux/grub.iso"
 broker_kill
 resumed "a reader is killed, and then cdssd"
+counted() { [ "$(share_field alice '[p["connections"] for p in share["protocols"] if p["name"] == "ftp"][0]')" -ge 2 ]; }
+wait_for 5 counted
+verdict $? "a reader is killed, and then cdssd: connections are still counted"
 expect_ok "remove" cdss share remove alice
 residue_mark_broker
 residue_check "nothing is left of it"
