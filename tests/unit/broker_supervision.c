@@ -3,6 +3,7 @@
 
 #include "beneath.h"
 #include "cleanup.h"
+#include "loop.h"
 #include "test.h"
 #include "worker.h"
 
@@ -157,5 +158,76 @@ static void statuses(void)
     CHECK(supervision_status(fd, &got) == 0 && got.services[3].failures == 5);
 }
 
-TEST_MAIN({"set up", set_up}, {"replies", replies}, {"silence", silence},
-          {"nobody there", nobody_there}, {"statuses", statuses}, {"nothing is left", tear_down})
+/* -- asked for its status memfd -- */
+
+enum handed { NOTHING, A_FILE, UNSEALED, TOO_SHORT, TOO_LONG, SHORT_REPLY, AN_ERROR, RIGHT };
+
+static int make_memfd(enum handed what)
+{
+    const off_t size =
+        (off_t)sizeof(struct supervisor_status) + (what == TOO_LONG) - (what == TOO_SHORT);
+    int fd = memfd_create("status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    CHECK(fd >= 0 && ftruncate(fd, size) == 0);
+    if (what != UNSEALED) {
+        CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+    }
+    return fd;
+}
+
+static pid_t hand(enum handed what)
+{
+    pid_t pid = fork();
+    if (pid != 0) {
+        return pid;
+    }
+    static char buffer[sizeof(struct supervisor_request) + 100];
+    struct supervisor_reply reply = {.error = what == AN_ERROR ? -EINVAL : 0};
+    int fds[4], fd = what == A_FILE ? open("/proc/self/exe", O_RDONLY) : make_memfd(what);
+    unsigned n_fds;
+    alarm(10);
+    int peer = accept(listener, NULL, NULL);
+    worker_hear(peer, buffer, sizeof buffer, fds, &n_fds);
+    bool right =
+        ((const struct supervisor_request *)(const void *)buffer)->kind == SUPERVISOR_HAND_STATUS;
+    worker_tell(peer, &reply, what == SHORT_REPLY ? 4 : sizeof reply, &fd, what != NOTHING);
+    _exit(!right);
+}
+
+static struct loop *loop;
+static int came_fd;
+
+static void came(int status_fd, void *user_data)
+{
+    CHECK(user_data == &came_fd);
+    came_fd = status_fd;
+    loop_stop(loop);
+}
+
+/* Whatever it hands over, only a memfd of the right size that nobody can cut is believed. */
+static void handed_over(void)
+{
+    CHECK(loop_open(&loop) == 0);
+    for (enum handed what = NOTHING; what <= RIGHT; what++) {
+        struct supervision_question *question = NULL;
+        int status = -1;
+        pid_t pid = hand(what);
+        came_fd = -2;
+        CHECK(supervision_ask_status(loop, run_fd, ID, came, &came_fd, &question) == 0);
+        CHECK(loop_run(loop) == 0);
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+        CHECK((came_fd >= 0) == (what == RIGHT));
+        if (came_fd >= 0) {
+            struct supervisor_status got;
+            CHECK(supervision_status(came_fd, &got) == 0);
+            close(came_fd);
+        }
+        supervision_drop(&question);
+        CHECK(question == NULL);
+    }
+    loop_close(loop);
+}
+
+TEST_MAIN({"set up", set_up}, {"replies", replies}, {"a status that is handed over", handed_over},
+          {"silence", silence}, {"nobody there", nobody_there}, {"statuses", statuses},
+          {"nothing is left", tear_down})
