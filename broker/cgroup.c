@@ -213,7 +213,7 @@ int cgroups_open(const char *above, struct cgroups **ret)
     if (text_read_file(AT_FDCWD, "/proc/self/mountinfo", TEXT_MAX, &mountinfo, &length) == 0 &&
         text_read_file(AT_FDCWD, "/proc/self/cgroup", TEXT_MAX, &own, &length) == 0) {
         if (above != NULL) {
-            text_format(&other, "0::%s\n1:memory,pids:%s\n", above, above);
+            text_format(&other, "0::%s\n1:cpu,memory,pids:%s\n", above, above);
         }
         if (text_ok(&other) && other.length > 0) {
             open_hierarchies(cgroups, mountinfo, other.data, false, places);

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Reads the sources with clang-format, clang-tidy, cppcheck, shellcheck and mandoc, and looks for
-# calls that this code base does without. Prints "ok NAME" or "not ok NAME" for each, with what was found.
+# calls that this code base does without. Prints "ok NAME" or "not ok NAME" for each, with what was
+# found.
 #
-#   tests/lint.sh [CHECK...]       CHECK: layout calls release tidy cppcheck shell man (default: all)
+#   tests/lint.sh [CHECK...]       CHECK: layout calls release tidy cppcheck shell man units
+#                                (default: all)
 #
 # clang-tidy needs a compile database: build/lint, made here (configured, and no more than the
 # header with the version is built).
@@ -116,6 +118,15 @@ check_man() {
         mandoc -T lint -W warning docs/man/*.[1-8] "$build"/docs/man/*.[1-8]
 }
 
+# What stands twice because no program reads it here: capabilities, the version.
+check_units() {
+    local caps=packaging/systemd/cdssd.service
+    diff <(grep -oE '\bCAP_[A-Z_]+' broker/daemon_process.c | sort -u) \
+        <(sed -n 's/^CapabilityBoundingSet=//p' "$caps" | tr ' ' '\n' | sort -u) &&
+        diff <(sed -nE 's/^project\(cdss VERSION ([0-9.]+).*/\1/p' CMakeLists.txt) \
+            <(sed -nE '1s/.*\((.*)\).*/\1/p' debian/changelog)
+}
+
 declare -A tool=([layout]=clang-format [tidy]=clang-tidy [cppcheck]=cppcheck [shell]=shellcheck
     [man]=mandoc)
 
@@ -134,7 +145,7 @@ run() { # CHECK
     fi
 }
 
-[ $# -gt 0 ] || set -- layout calls release tidy cppcheck shell man
+[ $# -gt 0 ] || set -- layout calls release tidy cppcheck shell man units
 for check; do
     run "$check"
 done

@@ -29,6 +29,7 @@ install_all() {
     in_root_apt "$host_root" --no-install-recommends install lighttpd vsftpd atftpd fuseiso \
         "./root/$(basename "$packages"/cdss_"$version"_*.deb)" || return 1
     head -c 8000000 /dev/urandom >"$host_root/srv/cdss/images/blob.bin"
+    head -c 200000 /dev/urandom >"$host_root/srv/cdss/images/small.bin"
     cp "$(real_image grub)" "$host_root/srv/cdss/images/grub.iso"
     cp "$source_dir/tests/package/inside/cdss-test.service" "$host_root/etc/systemd/system"
     ln -s ../cdss-test.service "$host_root/etc/systemd/system/multi-user.target.wants"

@@ -298,7 +298,7 @@ static void opens_elsewhere(void)
     size_t length;
     int fd = -1;
     snprintf(above, sizeof above, "/cdss-unit-%d", (int)getpid());
-    snprintf(own, sizeof own, "0::%s\n1:memory,pids:%s\n", above, above);
+    snprintf(own, sizeof own, "0::%s\n1:cpu,memory,pids:%s\n", above, above);
     CHECK(text_read_file(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &mountinfo, &length) == 0);
     size_t n = cgroup_find(mountinfo, own, places), made = 0;
     for (size_t i = 0; i < n; i++) {

@@ -48,7 +48,7 @@ same() { # NAME PATH-OR-URL FILE
     rm -f /tmp/got
 }
 share() {
-    cdss share create "$1" --image blob.bin --image grub.iso --client "${2:-10.77.1.10}" \
+    cdss share create "$1" --image blob.bin --image small.bin --image grub.iso --client "${2:-10.77.1.10}" \
         --protocol http,ftp,tftp --for 30m
 }
 is_active() { cdss share list | grep -q "^$1 .*active"; }
@@ -75,7 +75,7 @@ echo "# $(systemd-analyze security --no-pager cdss-reap.service | tail -n 1)"
 expect "a share is made" share alice
 same "HTTP" blob.bin blob.bin
 same "FTP" ftp://10.77.0.1/grub.iso grub.iso
-same "TFTP" tftp://10.77.0.1/blob.bin blob.bin
+same "TFTP" tftp://10.77.0.1/small.bin small.bin
 expect "the contents of an image are served" fetch grub/ -o /dev/null
 [ "$(show cdssd StatusText)" = "1 shares" ]
 verdict $? "systemctl status tells of it: $(show cdssd StatusText)"
@@ -133,9 +133,16 @@ same "it is served" blob.bin blob.bin
 expect "the package is removed" dpkg --remove cdss
 ! fetch blob.bin -o /dev/null 2>/tmp/err
 verdict $? "its share has ended"
-[ -z "$(nft list tables)" ] && ! losetup -n -O BACK-FILE | grep -q srv.cdss && [ ! -d /sys/fs/cgroup/system.slice/cdss-shares.service ] &&
-    [ -z "$(ls -A /srv/cdss/shares)" ]
+left() {
+    nft list tables
+    losetup -n -O BACK-FILE | grep srv.cdss
+    find /sys/fs/cgroup -name '*cdss*' ! -name 'cdss-test.service'
+    ls -A /srv/cdss/shares
+}
+nothing_left() { [ -z "$(left)" ]; }
+wait_for 10 nothing_left
 verdict $? "no rule, loop device, group or directory is left"
+left | sed 's/^/#   /'
 rm -f /srv/cdss/images/*
 expect "the package is purged" dpkg --purge cdss
 find / -xdev \( -path /root -o -path /proc -o -path /var/log \) -prune -o -name '*cdss*' -print |
