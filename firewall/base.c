@@ -121,8 +121,6 @@ static void shape_rules(const struct visit *visit, const struct firewall_range *
     visit_rules(visit, rules, ARRAY_SIZE(rules));
 }
 
-/* The third rule is for what a server opens towards its client, as TFTP's data and active FTP's. To
- * a client on this host the same flow may be the client's own. */
 static void egress_rules(const struct visit *visit, const struct firewall_settings *settings)
 {
     const struct nft_rule rules[] = {
@@ -134,12 +132,6 @@ static void egress_rules(const struct visit *visit, const struct firewall_settin
          * meta skuid . ct mark != @owner goto captured */
         {"egress",
          {nft_ct_mark(TABLE_MARK_MASK, table_mark(settings)), nft_ct_direction(IP_CT_DIR_REPLY),
-          nft_skuid_mark_not_in(SET_OWNER), nft_goto("captured")}},
-        /* oif != lo ct mark and 0xff000000 == 0x5b000000 ct direction original
-         * ct status & expected == expected meta skuid . ct mark != @owner goto captured */
-        {"egress",
-         {nft_oif_not(LOOPBACK_INDEX), nft_ct_mark(TABLE_MARK_MASK, table_mark(settings)),
-          nft_ct_direction(IP_CT_DIR_ORIGINAL), nft_ct_status(IPS_EXPECTED, IPS_EXPECTED),
           nft_skuid_mark_not_in(SET_OWNER), nft_goto("captured")}},
     };
     visit_rules(visit, rules, ARRAY_SIZE(rules));

@@ -36,7 +36,6 @@ void nft_add_rules(struct transaction *transaction, const struct nft_rule *rules
 struct nft_term nft_fib_daddr_local(void);              /* fib daddr type local */
 struct nft_term nft_ip_option_exists(uint8_t option);   /* ip option OPTION exists */
 struct nft_term nft_iif(uint32_t index);                /* iif INDEX */
-struct nft_term nft_oif_not(uint32_t index);            /* oif != INDEX */
 struct nft_term nft_l4proto(uint8_t protocol);          /* meta l4proto PROTOCOL */
 struct nft_term nft_l4proto_in(uint32_t set_id);        /* meta l4proto { ... } */
 struct nft_term nft_dport(uint16_t port);               /* th dport PORT */

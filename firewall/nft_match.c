@@ -61,17 +61,6 @@ struct nft_term nft_iif(uint32_t index)
     return (struct nft_term){.add = add_iif, .a = index};
 }
 
-static void add_oif_not(struct nft_build *build, const struct nft_term *term)
-{
-    nft_load_meta(build, NFT_META_OIF, NFT_REG_1);
-    nft_compare(build, NFT_CMP_NEQ, &term->a, sizeof term->a);
-}
-
-struct nft_term nft_oif_not(uint32_t index)
-{
-    return (struct nft_term){.add = add_oif_not, .a = index};
-}
-
 static void add_l4proto(struct nft_build *build, const struct nft_term *term)
 {
     nft_load_meta(build, NFT_META_L4PROTO, NFT_REG_1);
