@@ -214,9 +214,9 @@ static void collect_calls(struct events *events, const char *text, const char *f
 {
     while ((text = strstr(text, function)) != NULL) {
         text += strlen(function);
-        text += strspn(text, " \n");
         const char *first = strchr(text, '"');
-        bool is_call = strncmp(text, "LOG_LEVEL_", 10) == 0 && first != NULL;
+        bool is_call =
+            first != NULL && memmem(text, (size_t)(first - text), "LOG_LEVEL_", 10) != NULL;
         if (is_call) {
             add_event(events, first + 1, strcspn(first + 1, "\""));
         }
