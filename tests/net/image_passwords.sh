@@ -206,7 +206,7 @@ rm "$images/lab/.passwd"
 # -- what refusals tell by their time --------------------------------------------------------------
 
 password a add lab >/dev/null && password b add lab/deep >/dev/null && password c add . >/dev/null
-server python3 "$net_dir/tools/gate_times.py" "${setting[broker.socket]}" 5 no/no.bin lab/x.bin \
+server python3 "$net_dir/tools/gate_times.py" "${setting[broker.socket]}" 6 no/no.bin lab/x.bin \
     lab/deep/y.bin >"$out/times" 2>&1
 verdict $? "their times do not tell whether an image is there"
 sed 's/^/# /' "$out/times"
