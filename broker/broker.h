@@ -22,6 +22,7 @@ struct control;
 struct guard;
 struct verify;
 struct gates;
+struct turn;
 struct logins;
 
 struct broker {
@@ -51,7 +52,9 @@ struct broker {
     uint64_t started;  /* s since the epoch */
     struct share *shares; /* newest first */
     uint32_t n_shares;
-    uint64_t n_made;         /* shares so far, by this process */
+    uint64_t n_made;    /* shares so far, by this process */
+    struct turn *turns; /* who waits to have a share prepared, first come first (turns.h) */
+    struct loop_timer *turns_timer;
     uint32_t n_left;         /* live shares that go on without this broker */
     bool firewall_installed; /* by this broker: the table is its to remove */
     bool stopping; /* the loop ends when nothing is under way any more (share_settle_all()) */

@@ -10,6 +10,7 @@
 struct refusal {
     char field[16]; /* user, image, client, protocol, lifetime, requester, or "" */
     char sentence[600];
+    bool later; /* it is the limit of shares being prepared: others are ready in a moment */
 };
 
 /* Who asks. Users are those behind a web front end, and administrators who ask as one. */

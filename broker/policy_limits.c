@@ -39,6 +39,7 @@ static int check_count(const struct broker *broker, bool user, bool preparing, u
     uint32_t of_users = count(broker, true, preparing);
 
     if (limit != 0 && all >= limit) {
+        refusal->later = preparing;
         return policy_refuse(refusal, "", "There are %u shares%s, the limit of this site (%s)%s.",
                              all, which, setting, hint);
     }

@@ -13,6 +13,7 @@
 #include "policy.h"
 #include "share.h"
 #include "text.h"
+#include "turns.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +27,9 @@ struct creation {
     struct access access;
     struct gate *gate;          /* while the images are judged */
     struct verify_order *order; /* while the password is hashed */
+    struct turn *turn;          /* while too many others are prepared */
+    bool late;                  /* and it has waited long enough */
+    void (*next)(struct creation *creation);
     char hash[REGISTRY_PASSWORD_SIZE];
     struct gate_seal seals[GATE_IMAGES_MAX]; /* a user's */
 };
@@ -69,7 +73,49 @@ static void seal_images(const struct creation *creation, struct registry_share *
     }
 }
 
-/* The last step; the creation is gone behind it. */
+/* -- waiting until fewer others are prepared -- */
+
+static void abandoned(struct connection *connection, void *user_data)
+{
+    struct creation *creation = user_data;
+
+    (void)connection;
+    gate_cancel(&creation->gate);
+    verify_cancel(&creation->order);
+    turn_cancel(&creation->turn);
+    free(creation);
+}
+
+static void turn_has_come(bool late, void *user_data)
+{
+    struct creation *creation = user_data;
+
+    creation->turn = NULL;
+    creation->late = late;
+    creation->next(creation);
+}
+
+/* Users are told to try again: a page can do that, and they do not keep administrators waiting.
+ * True when it waits, and goes on with `next`. */
+static bool waits(struct creation *creation, const struct refusal *refusal,
+                  void (*next)(struct creation *))
+{
+    const struct message_progress progress = {
+        .step = 1, .steps = 1, .text = (char[]){"waiting until fewer shares are being prepared"}};
+
+    if (!refusal->later || creation->late || creation->access.asker.user ||
+        turn_wait(creation->broker, turn_has_come, creation, &creation->turn) < 0) {
+        return false;
+    }
+    creation->next = next;
+    connection_later(creation->connection, abandoned, creation);
+    connection_send(creation->connection, MESSAGE_PROGRESS, &progress);
+    return true;
+}
+
+/* -- the steps -- */
+
+/* The last step; the creation is gone behind it, unless it waits. */
 static void create(struct creation *owned)
 {
     CLEANUP_FREE struct creation *creation = owned;
@@ -79,6 +125,10 @@ static void create(struct creation *owned)
     connection_later(creation->connection, NULL, NULL);
     int r =
         policy_create(creation->broker, creation->request, &creation->access.asker, &row, &refusal);
+    if (r < 0 && waits(creation, &refusal, create)) {
+        TAKE_PTR(creation);
+        return;
+    }
     if (r == 0) {
         describe_requester(creation, &row);
         seal_images(creation, &row);
@@ -96,16 +146,6 @@ static void create(struct creation *owned)
 static void give_up(struct creation *creation, const char *field, const char *sentence)
 {
     connection_refuse(creation->connection, field, "%s", sentence);
-    free(creation);
-}
-
-static void abandoned(struct connection *connection, void *user_data)
-{
-    struct creation *creation = user_data;
-
-    (void)connection;
-    gate_cancel(&creation->gate);
-    verify_cancel(&creation->order);
     free(creation);
 }
 
@@ -185,6 +225,9 @@ static void begin(struct creation *creation)
 
     int r =
         policy_create(creation->broker, creation->request, &creation->access.asker, &row, &refusal);
+    if (r < 0 && waits(creation, &refusal, begin)) {
+        return;
+    }
     if (r < 0) {
         fail(creation, r, &refusal);
         free(creation);

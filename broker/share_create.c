@@ -11,6 +11,7 @@
 #include "share_log.h"
 #include "share_steps.h"
 #include "stopping_point.h"
+#include "turns.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,6 +56,7 @@ static void activated(int error, void *user_data)
     }
     STOPPING_POINT("create.activated");
     share->state = SHARE_ACTIVE;
+    turns_go_on(share->broker);
     share_log(LOG_LEVEL_INFO, "share.active", &share->row,
               "%u images, %u clients, %u protocols, for %llu s", share->row.n_images,
               share->row.n_clients, share->row.n_protocols,

@@ -11,6 +11,7 @@
 #include "share_steps.h"
 #include "stopping_point.h"
 #include "tree.h"
+#include "turns.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -184,6 +185,7 @@ void share_end(struct share *share, const char *reason)
         return;
     }
     share->state = SHARE_ENDING;
+    turns_go_on(share->broker);
     snprintf(share->reason, sizeof share->reason, "%s", reason);
     STOPPING_POINT("end.begun");
     /* A broker that dies from here on is followed by one that must not take this for alive. */

@@ -13,6 +13,7 @@ begin
 images=${setting[repository.images]}
 socket=${setting[broker.socket]}
 setting[policy.max_mounts]=$deep
+setting[policy.max_preparing]=6 # two of the callers wait for their turn
 environment_configure
 
 load() { server timeout 170 python3 "$net_dir/tools/load.py" "$socket" "$@"; }
