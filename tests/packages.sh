@@ -2,13 +2,14 @@
 # Installs the Debian packages that building, the demo and the tests need; only those that are
 # missing, and such that no daemon of theirs starts or stays enabled on this machine.
 #
-#   tests/packages.sh [--list] [build|servers|clients|images|lint|fuzz|package|vm]...
-#                                                   (default: all of them but vm)
+#   tests/packages.sh [--list] [build|servers|clients|images|lint|fuzz|package|vm|bench]...
+#                     (default: all of them but vm, and bench, what the benchmarks compare with)
 #
 # How: while apt runs, /usr/sbin/policy-rc.d forbids every start; what the packages enabled for the
 # next boot is disabled again afterwards. Packages that were there before keep their state. Packages
 # with nothing but ISO images are unpacked below build/packages/ and not installed: memtest86+ and
-# ipxe would put themselves into the boot menu.
+# ipxe would put themselves into the boot menu. So is what is only compared with, above all
+# tftpd-hpa, which cannot be installed beside atftpd.
 #
 # Ctrl-C ends a download at once, and an installation when apt has finished what it began.
 set -eu
@@ -27,9 +28,13 @@ declare -A packages=(
     [fuzz]="clang llvm libclang-rt-dev"
     [package]="dpkg-dev debootstrap lintian util-linux"
     [vm]="qemu-system-x86 e2fsprogs"
+    [bench]="libwrap0 libseccomp2 libxtables12 libip4tc2 libip6tc2"
 )
 purposes=(build servers clients images lint fuzz package)
-unpacked="grub-rescue-pc ipxe memtest86+"
+declare -A unpacked=(
+    [images]="grub-rescue-pc ipxe memtest86+"
+    [bench]="tftpd-hpa runc iptables"
+)
 
 policy=/usr/sbin/policy-rc.d
 saved=/usr/sbin/policy-rc.d.before-cdss
@@ -185,7 +190,7 @@ download() { # PACKAGE
     return "$status"
 }
 
-# The packages with the images: unpacked, unless they are installed anyway.
+# Unpacked, unless they are installed anyway.
 unpack() { # PACKAGE...
     local name
     for name; do
@@ -195,7 +200,7 @@ unpack() { # PACKAGE...
         rm -rf "build/packages/$name"
         mv "$scratch/$name" "build/packages/$name"
     done
-    say images "$* (unpacked in build/packages)"
+    say unpacked "$* (in build/packages)"
 }
 
 cleanup() {
@@ -233,8 +238,7 @@ main() {
             [ "$list" = no ] || { printf '%-8s %s\n' "$purpose" "$name"; continue; }
             installed "$name" || [[ " ${missing[*]-} " == *" $name "* ]] || missing+=("$name")
         done
-        [ "$purpose" = images ] || continue
-        for name in $unpacked; do
+        for name in ${unpacked[$purpose]:-}; do
             [ "$list" = no ] || { printf '%-8s %s (unpacked)\n' "$purpose" "$name"; continue; }
             installed "$name" || [ -d "build/packages/$name" ] || images+=("$name")
         done
