@@ -197,7 +197,7 @@ void group_bounds(void)
 
 /* --- memory, in every way that there is --- */
 
-#define ENOUGH (1024ll * MIB) /* twice what a share may have */
+#define ENOUGH (1024LL * MIB) /* twice what a share may have */
 
 static long long filled; /* bytes */
 
@@ -269,7 +269,7 @@ static void fill_messages(void)
 static void fill_semaphores(void)
 {
     const int count = 32000; /* 64 bytes each */
-    while (semget(IPC_PRIVATE, count, IPC_CREAT | 0600) >= 0 && !is_enough(64ll * count)) {
+    while (semget(IPC_PRIVATE, count, IPC_CREAT | 0600) >= 0 && !is_enough(64LL * count)) {
     }
 }
 

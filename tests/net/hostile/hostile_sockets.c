@@ -222,7 +222,7 @@ static void call_abstract(const char *name)
     }
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0) {
         struct sockaddr none = {.sa_family = AF_UNSPEC};
-        connect(ends[0], &none, sizeof none);
+        (void)connect(ends[0], &none, sizeof none);
         size = name_abstract(&address, name);
         attempt("a pair turned to an abstract name",
                 connect(ends[0], (struct sockaddr *)&address, size));
@@ -388,10 +388,10 @@ void group_turn(void)
     struct target target;
     bool reached = false;
     if (parse_target(value("tcp"), &target)) {
-        connect(fd, &none, sizeof none);
+        (void)connect(fd, &none, sizeof none);
         int flags = fcntl(fd, F_GETFL);
         fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-        connect(fd, (struct sockaddr *)&target.address, target.size);
+        (void)connect(fd, (struct sockaddr *)&target.address, target.size);
         usleep(PATIENCE_MS * 1000);
         struct sockaddr_storage there;
         socklen_t size = sizeof there;

@@ -199,7 +199,7 @@ static void change_image(const char *image)
 void group_files(void)
 {
     static const char *const places[] = {"/x",         "/usr/x", "/etc/x",
-                                         "/libexec/x", "/dev/x", TREE "/x"};
+                                         "/libexec/x", "/dev/x", "/srv/share/x"};
     static const char *const shut[] = {"/usr/bin/env", "/etc/passwd", "/libexec/cdss-supervisor"};
     static const char *const absent[] = {
         "/sys",        "/run/cdss",    "/var/lib/cdss",
