@@ -28,10 +28,10 @@ web_start
 
 # All that a refused request could have changed.
 state() {
-    cdss --json share list | sed -E 's/"remaining":[ ]*[0-9]+//g'
+    cdss --json share list | sed -E 's/"(ends|remaining)": *[0-9]+//g' # told anew each time
     server nft -s list table inet cdss | grep -vE 'counter|timeout|ct count'
     ls "${setting[broker.run]}/shares" "${setting[repository.shares]}"
-    in_registry 'SELECT count(*) FROM history'
+    in_registry 'SELECT id, deadline, ended, reason FROM shares; SELECT * FROM sessions'
 }
 in_registry() { sqlite3 -readonly "${setting[broker.state]}/registry.sqlite" "$1"; }
 state_mark() { state >"$environment_dir/state.before"; }
