@@ -180,8 +180,8 @@ static int check_local(const struct broker *broker, const struct registry_share 
     for (const struct share *share = broker->shares; share != NULL; share = share->next) {
         if (share->row.local) {
             return policy_refuse(refusal, "client",
-                                 "The share of %s serves this host itself already, and one share "
-                                 "can (--allow-local).",
+                                 "The share of %s serves this host itself already, and only one "
+                                 "share can (--allow-local).",
                                  share->row.user.text);
         }
     }
