@@ -11,12 +11,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define SHORT_LIFE      SECOND_NS
-#define LONG_LIFE       (5 * SECOND_NS)
-#define FIRST_WAIT      (100 * MS_NS)
-#define READER_FAILURES 5
-#define DRAIN_AT_ONCE   64
-#define CANNOT_FORK     W_EXITCODE(126, 0)
+#define SHORT_LIFE    SECOND_NS
+#define LONG_LIFE     (5 * SECOND_NS)
+#define FIRST_WAIT    (100 * MS_NS)
+#define DRAIN_AT_ONCE 64
+#define CANNOT_FORK   W_EXITCODE(126, 0)
 
 typedef void start_handler(struct services *services, uint32_t index, uint32_t socket);
 static start_handler start_connection, start_datagram, start_listen, start_reader;
@@ -287,6 +286,8 @@ static bool fuse_is_gone(int fd)
     return poll(&connection, 1, 0) > 0;
 }
 
+/* Never started again, however soon it has died: the kernel keeps its connection with the process
+ * that answered first, and would leave everybody waiting for a second one. Closed, it says no. */
 static void reader_ended(struct service *service)
 {
     bool gone = fuse_is_gone(service->sockets[0]);
@@ -295,11 +296,9 @@ static void reader_ended(struct service *service)
             .started = service->status->started,
         };
     }
-    if (gone || service->wait_until == 0 || service->status->failures > READER_FAILURES) {
-        service_rested(service);
-        close_sockets(service);
-        service->status->failures += !gone && service->status->failures == 0;
-    }
+    service_rested(service);
+    close_sockets(service);
+    service->status->failures += !gone && service->status->failures == 0;
 }
 
 static void service_ended(struct service *service, uint64_t lived, int wait_status)

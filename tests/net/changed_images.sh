@@ -26,17 +26,19 @@ create() { # USER CLIENT IMAGE...
     cdss share create "$1" "${arguments[@]}" --client "$(client4 "$2")" --protocol http,ftp,tftp --for 10m
 }
 declare -A pid_of=()
-downloads_begin() { # PATH: over each protocol; $out/PROTOCOL grows
-    download_start "$out/http" long_http 1 "http://$server4:8080/$1" "$out/http"
-    verdict $? "a download of $1 over HTTP is under way"
-    pid_of[http]=$download
-    download_start "$out/ftp" long_ftp 1 "ftp://$server4/$1" "$out/ftp"
-    verdict $? "and over FTP"
-    pid_of[ftp]=$download
-    download_start "$out/tftp" client_exec 1 curl -sSf -m 60 --limit-rate 20M --tftp-blksize 8192 \
-        -o "$out/tftp" "tftp://$server4/$1"
-    verdict $? "and over TFTP"
-    pid_of[tftp]=$download
+slow=3M fast=20M # bytes a second: what is to fail must not be over before
+downloads_begin() { # RATE PATH: over each protocol; $out/PROTOCOL grows
+    local protocol url
+    for protocol in http ftp tftp; do
+        case $protocol in
+        http) url=http://$server4:8080/$2 ;;
+        *) url=$protocol://$server4/$2 ;;
+        esac
+        download_start "$out/$protocol" client_exec 1 curl -sSf -m 100 --limit-rate "$1" \
+            --tftp-blksize 8192 -o "$out/$protocol" "$url"
+        verdict $? "a download of $2 over ${protocol^^} is under way"
+        pid_of[$protocol]=$download
+    done
 }
 downloads_same() { # NAME EXPECTED
     local protocol
@@ -71,10 +73,10 @@ contents_are() { # NAME CLIENT old|new
 # -- replaced, as it should be, and removed ------------------------------------------------------------
 
 expect_ok "alice shares" create alice 1 big.bin disc.squashfs mine.bin
-downloads_begin big.bin
+downloads_begin "$fast" big.bin
 image_random .new 1000000 && mv "$images/.new" "$images/big.bin"
 downloads_same "an image is replaced during a download, which gets the old one whole" "$kept/big.bin"
-downloads_begin disc/data.bin
+downloads_begin "$fast" disc/data.bin
 fresh new.squashfs disc.squashfs
 expect_ok "bob shares the new one" create bob 2 big.bin disc.squashfs
 downloads_same "contents are replaced during a download, which gets the old ones whole" "$kept/old/data.bin"
@@ -96,11 +98,11 @@ expect_ok "and bob's" cdss share remove bob
 fresh big.bin big.bin
 fresh old.squashfs disc.squashfs
 expect_ok "alice shares once more" create alice 1 big.bin disc.squashfs mine.bin
-downloads_begin big.bin
+downloads_begin "$slow" big.bin
 truncate -s 30000 "$images/big.bin"
 downloads_fail "an image is cut short during a download"
 serves_others
-downloads_begin disc/data.bin
+downloads_begin "$slow" disc/data.bin
 truncate -s 300000 "$images/disc.squashfs"
 downloads_fail "an image is cut short under its mount"
 serves_others
@@ -169,14 +171,14 @@ with_readers() {
     start
     xorriso -as mkisofs -quiet -R -o "$images/disc.iso" "$kept/old" 2>/dev/null
     expect_ok "alice shares an image with a reader" fuse_share
-    downloads_begin disc/data.bin
+    downloads_begin "$slow" disc/data.bin
     mapfile -t pids < <(readers)
     kill -KILL "${pids[@]}"
     downloads_fail "the reader is killed"
     serves_others
     expect_ok "the share is removed" cdss share remove alice
     expect_ok "alice shares it once more" fuse_share
-    downloads_begin disc/data.bin
+    downloads_begin "$slow" disc/data.bin
     mapfile -t pids < <(readers)
     kill -STOP "${pids[@]}"
     get_ftp 1 epsv "ftp://$server4/mine.bin" "$out/x"

@@ -142,8 +142,8 @@ remove_at_once "her share is removed" alice
 # This is about servers of others, which are the same in every build.
 many_names() {
     local many listing kib
-    expect_ok "directories of 100,000 names" create alice 1 mine.bin many.iso many.squashfs zeros.squashfs
-    many=$(contents many.iso)
+    expect_ok "directories of 100,000 names" create alice 1 mine.bin many.erofs many.squashfs zeros.squashfs
+    many=$(contents many.erofs)
     client_exec 1 curl -sf -m 120 -o "$out/list" "$base/$many/" &
     listing=$!
     background+=("$listing")

@@ -1,7 +1,7 @@
 """Makes a hostile image from nothing:
 
     hostile_image.py trees OUTPUT                       OUTPUT/TREE.iso, .squashfs and .erofs of each
-                                                        tree of image_tree.py; "many" not as erofs
+                                                        tree of image_tree.py; "many" not as ISO
     hostile_image.py device PATH OUTPUT                 an erofs whose file is on another block device
     hostile_image.py sweep SEED COUNT IMAGE OUTPUT      OUTPUT.1 to OUTPUT.COUNT: an image in which bits
                                                         are wrong, or of which the end is missing
@@ -52,7 +52,7 @@ def sweep(seed, count, source, output):
 def trees(output):
     for name, tree in image_tree.TREES.items():
         for form, write in WRITERS.items():
-            if (name, form) != ("many", "erofs"):
+            if (name, form) != ("many", "iso"):
                 save(f"{output}/{name}.{form}", write(tree()))
 
 
