@@ -113,9 +113,11 @@ container_round() {
         --bundle "$bundle" share-alice || return 1
     in_ns container "$runc" --root "$environment_dir/runc" delete --force share-alice
 }
-container_end() { # runc leaves the groups above its own
+# runc leaves the groups above its own, in every hierarchy; the broker's are not empty, and stay.
+container_end() {
     "$runc" --root "$environment_dir/runc" delete --force share-alice 2>/dev/null
-    find /sys/fs/cgroup -depth -type d -path "*/${environment_dir##*/}*" -not -path '*/cdss*' \
+    local name=${environment_dir##*/}
+    find /sys/fs/cgroup -depth -type d \( -path "*/$name" -o -path "*/$name/container" \) \
         -exec rmdir {} + 2>/dev/null
 }
 
