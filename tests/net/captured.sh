@@ -106,13 +106,19 @@ for server in http ftp tftp; do
     done
     expect_held "$server" sockets
 done
-for server in ftp tftp; do expect_held "$server" ports; done
+# Where the kernel cannot, the doctor and the log say so.
+fenced=1
+grep -q ' broker\.fence\b' "$broker_log" && fenced=0
+if [ "$fenced" = 1 ]; then
+    for server in ftp tftp; do expect_held "$server" ports; done
+else
+    skip "ports and strangers" "the kernel does not fence in the sockets of shares here"
+fi
 
 # -- strangers, while it listens on a passive port -------------------------------------------------
 
 # The host answers every connection with a SYN cookie, as in a flood. The other captured server, a
 # client of that share and a stranger call.
-server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies'
 listens() { grep -qs listening "$environment_dir/answer.2"; }
 call_in() { # NAMESPACE PORT: datagrams and connections; fails when one of these is made
     in_ns "$1" timeout 10 python3 -c '
@@ -131,34 +137,41 @@ for address in sys.argv[2:]:
             pass
 sys.exit(made)' "$2" "$server4" "$server6" 2>&1
 }
-for server in ftp tftp; do
-    rm -f "$environment_dir/answer.2"
-    ask 2 "$server" hear port=30500 ms=3000 &
-    asking=$!
-    wait_for 5 listens
-    verdict $? "bob's captured $server server listens on a passive port"
-    call_in client3 30500 & calling=("$!")
-    call_in client2 30500 & calling+=("$!")
-    call_in server 30500 & calling+=("$!")
-    ask 1 ftp sockets "tcp=$server4|30500,$server6|30500 udp=$server4|30500,$server6|30500"
-    answer_held "alice's captured server does not get through to it" 1
-    bad=0
-    for pid in "${calling[@]}"; do wait "$pid" || bad=1; done
-    verdict "$bad" "nor do a stranger, its client and the host"
-    wait "$asking"
-    answer_held "it has heard nobody" 2
-done
-server sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_syncookies'
+strangers_call() {
+    server sh -c 'echo 2 >/proc/sys/net/ipv4/tcp_syncookies'
+    for server in ftp tftp; do
+        rm -f "$environment_dir/answer.2"
+        ask 2 "$server" hear port=30500 ms=3000 &
+        asking=$!
+        wait_for 5 listens
+        verdict $? "bob's captured $server server listens on a passive port"
+        call_in client3 30500 & calling=("$!")
+        call_in client2 30500 & calling+=("$!")
+        call_in server 30500 & calling+=("$!")
+        ask 1 ftp sockets "tcp=$server4|30500,$server6|30500 udp=$server4|30500,$server6|30500"
+        answer_held "alice's captured server does not get through to it" 1
+        bad=0
+        for pid in "${calling[@]}"; do wait "$pid" || bad=1; done
+        verdict "$bad" "nor do a stranger, its client and the host"
+        wait "$asking"
+        answer_held "it has heard nobody" 2
+    done
+    server sh -c 'echo 1 >/proc/sys/net/ipv4/tcp_syncookies'
+}
+[ "$fenced" = 0 ] || strangers_call
 
 # -- a connection that is made into something else ---------------------------------------------------
 
-for server in http ftp; do
-    for port in 25000 30500; do
-        ask 1 "$server" turn "port=$port tcp=$server4|5432"
-        wait_for 3 ask_turned "$server"
-        answer_held "alice's captured $server server turns its connection round, to $port" 1
+turn_connections() {
+    for server in http ftp; do
+        for port in 25000 30500; do
+            ask 1 "$server" turn "port=$port tcp=$server4|5432"
+            wait_for 3 ask_turned "$server"
+            answer_held "alice's captured $server server turns its connection round, to $port" 1
+        done
     done
-done
+}
+[ "$fenced" = 0 ] || turn_connections
 
 [ "$(cat "$environment_dir/victims")" = ready ]
 verdict $? "nothing of all this came to anybody on the host"
