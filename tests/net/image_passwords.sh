@@ -11,6 +11,7 @@ for path in free.bin lab/x.bin lab/deep/y.bin many/{1..64}.bin odd/{link,fifo,di
 done
 web_uid=$(id -u www-data)
 setting[broker.web_users]=www-data
+setting[broker.admin_group]=games # any that is there; it has no members but the test's
 setting[policy.claim]="10.0.0.0/8"
 environment_configure
 start
@@ -51,6 +52,18 @@ verdict $? "the second time must be like the first"
 ! terminal ^C -- "${tty_add[@]}" && [ "$(grep -c . "$images/lab/.passwd")" = 2 ]
 verdict $? "Ctrl-C changes nothing"
 expect_ok "and is gone again" cdss password remove lab typed
+
+as_somebody() { # GROUP ARGUMENT...: cdss, with a uid that nobody has, and that group beside its own
+    in_ns server setpriv --reuid 54321 --regid 54321 --groups "$1" \
+        timeout 30 "$build_dir/broker/cdss" -c "$config" "${@:2}"
+}
+member() { printf 'group-secret\n' | as_somebody games password "$@"; }
+expect_ok "a member of admin_group, who cannot write there himself, adds one" member add lab --label theirs
+[ "$(stat -c '%a %U' "$images/lab/.passwd")" = "600 root" ] &&
+    ! setpriv --reuid 54321 --regid 54321 --groups games cat "$images/lab/.passwd" 2>/dev/null
+verdict $? "which he cannot read either"
+expect_ok "and removes it" member remove lab theirs
+expect_refused "somebody else reaches nothing" "you may not talk to the broker; be root or a member of the group games" as_somebody nogroup password list lab
 
 # -- who gets what ---------------------------------------------------------------------------------
 
