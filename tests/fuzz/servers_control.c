@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     memset(&services, 0, sizeof services);
-    control_open(&control, -1, &services, &status, &deadline);
+    control_open(&control, -1, &services, &status, -1, &deadline);
     control.peers[0] = ends[1];
     while (size > 3 && control.peers[0] >= 0) {
         size_t length = (size_t)data[1] | (size_t)data[2] << 8;
