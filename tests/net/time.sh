@@ -94,6 +94,7 @@ race() { # INDEX CALLER MICROSECONDS: extends it at that time since the epoch
     cdss share extend "${users[$1]}" --for 60s >"$out/race-$1-$2" 2>&1
     echo $? >"$out/race-$1-$2.status"
 }
+# From well before the end to just behind it, so that both must happen, however fast a machine is.
 extended=0 refused=0 wrong=0 rounds=5
 [ "$sanitized" = no ] || rounds=2
 for ((round = 0; round < rounds; round++)); do
@@ -104,7 +105,7 @@ for ((round = 0; round < rounds; round++)); do
             "SELECT deadline FROM shares WHERE user = '${users[i]}' AND ended IS NULL")
         ahead=$(python3 -c 'import time; print(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000 - time.time_ns() // 1000)')
         for caller in 1 2; do
-            race "$i" $caller $((ends / 1000 - ahead - 150000 + (i * 2 + caller) * 12000)) &
+            race "$i" $caller $((ends / 1000 - ahead - 250000 + (i * 2 + caller) * 28000)) &
             racers+=($!)
         done
     done
