@@ -53,9 +53,10 @@ verdict $? "the second time must be like the first"
 verdict $? "Ctrl-C changes nothing"
 expect_ok "and is gone again" cdss password remove lab typed
 
+cp "$build_dir/broker/cdss" "$environment_dir/cdss" # the build may be where only root gets
 as_somebody() { # GROUP ARGUMENT...: cdss, with a uid that nobody has, and that group beside its own
     in_ns server setpriv --reuid 54321 --regid 54321 --groups "$1" \
-        timeout 30 "$build_dir/broker/cdss" -c "$config" "${@:2}"
+        timeout 30 "$environment_dir/cdss" -c "$config" "${@:2}"
 }
 member() { printf 'group-secret\n' | as_somebody games password "$@"; }
 expect_ok "a member of admin_group, who cannot write there himself, adds one" member add lab --label theirs

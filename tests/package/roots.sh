@@ -15,13 +15,20 @@ apt_mirror() {
         'Label: Debian' 'Component: main' | head -n 1
 }
 
-# The keys that it trusts: those that its sources name, or those of every source.
+# The keys that it trusts: those that its sources name, or those of every source; armoured ones (RFC
+# 9580, 6.2) as what they stand for, since gpgv takes no others.
 apt_keys() {
+    local file
     {
         grep -rhioE '\bsigned-by[:=] *[^] ]+' /etc/apt/sources.list /etc/apt/sources.list.d |
             sed 's/^[^:=]*[:=] *//'
-        find /etc/apt/trusted.gpg.d -name '*.gpg'
-    } 2>/dev/null | grep '\.gpg$' | sort -u | xargs -r cat
+        find /etc/apt/trusted.gpg.d -name '*.gpg' -o -name '*.asc'
+    } 2>/dev/null | grep -E '\.(gpg|asc)$' | sort -u | while read -r file; do
+        case $file in
+        *.asc) sed '1,/^[[:space:]]*$/d; /^[=-]/,$d' "$file" | base64 -d ;;
+        *) cat "$file" ;;
+        esac
+    done
 }
 
 # Commands in a root have its files, devices and the network of the caller, and processes and mounts

@@ -170,10 +170,14 @@ def do_remove(path, prefix, count, callers):
 
 
 def do_cycle(path, prefix, count, callers, network, protocols, *images):
+    names = 3 * int(callers)  # so that users and addresses come again; who has one may take his time
+    taken = [threading.Lock() for _ in range(names)]
+
     def job(broker, n):
-        n = n % (3 * int(callers)) + 1  # so that users and addresses come again
-        why = broker.create(prefix + str(n), address(network, n), protocols.split(","), images)
-        return why or broker.remove(prefix + str(n))
+        n %= names
+        with taken[n]:
+            why = broker.create(prefix + str(n), address(network, n + 1), protocols.split(","), images)
+            return why or broker.remove(prefix + str(n))
     return with_brokers(path, int(count), int(callers), job)
 
 
